@@ -1,0 +1,1 @@
+"""The command line of triptych: parsing and printing, nothing else."""

@@ -1,0 +1,108 @@
+"""Roles of channels, by the names that instruments give them."""
+
+import pytest
+
+from triptych.errors import InputError
+from triptych.readers.events import Column, open_events
+from triptych.readers.panel import apply_panel, describe, has_isotope, is_mass_cytometry, read_panel
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "mass", "role"),
+    [
+        ("Time", "", False, "time"),
+        ("TIME", "", False, "time"),
+        ("FSC-A", "", False, "scatter"),
+        ("SSC-B-A", "", False, "scatter"),
+        ("VSSC-H", "", False, "scatter"),
+        ("FS Lin", "", False, "scatter"),
+        ("SSC", "", False, "scatter"),
+        ("Event_length", "", True, "instrument"),
+        ("Event #", "", False, "instrument"),
+        ("HDR-CE", "HDR-CE", False, "instrument"),
+        ("Width", "", False, "instrument"),
+        ("AmCyan-A", "l/d", False, "viability"),
+        ("BV510-A", "Live Dead Aqua", False, "viability"),
+        ("APC-Cy7-A", "Zombie NIR", False, "viability"),
+        ("PI-A", "", False, "viability"),
+        ("Ir191Di", "DNA1", True, "dna"),
+        ("Ir193Di", "", True, "dna"),
+        ("Pd105Di", "BC3", True, "barcode"),
+        ("Ce140Di", "Bead", True, "bead"),
+        ("FL1-H", "CD4 FITC", False, "marker"),
+        ("PE-A", "CD56", False, "marker"),
+        ("Nd142Di", "CD19", True, "marker"),
+        ("FITC-A", "SSEA-1", False, "marker"),
+        ("PE-A", "PI16", False, "marker"),
+        ("FScore", "", False, "marker"),
+    ],
+)
+def test_roles(name, label, mass, role):
+    assert describe([Column(name, label)], mass)[0].role == role
+
+
+def test_height_and_width_of_a_signal_with_area_are_left_out():
+    roles = {
+        d.column.name: d.role for d in describe([Column(n) for n in ("PE-A", "PE-H", "PE-W", "APC-H")], False)
+    }
+    assert roles == {"PE-A": "marker", "PE-H": "pulse", "PE-W": "pulse", "APC-H": "marker"}
+
+
+def test_detectors_without_marker_are_left_out_where_others_have_one():
+    columns = [
+        Column("PE-A", "CD3"),
+        Column("APC-A", "CD4"),
+        Column("FITC-A", ""),
+        Column("BV421-A", "BV421-A"),
+    ]
+    assert [d.role for d in describe(columns, False)] == ["marker", "marker", "unlabelled", "unlabelled"]
+    assert [d.role for d in describe([Column("PE-A"), Column("APC-A", "CD4")], False)] == ["marker", "marker"]
+
+
+@pytest.mark.parametrize("name", ["Nd142Di", "(Nd142)Di", "142Nd_CD19", "Nd142Dd", "Y89Di", "115In_CD45"])
+def test_isotopes(name):
+    assert has_isotope(name)
+
+
+@pytest.mark.parametrize("name", ["PE-A", "BV421-A", "V450-A", "FL1-H", "APC-Cy7-A", "CD19", "Time", "R780"])
+def test_what_is_no_isotope(name):
+    assert not has_isotope(name)
+
+
+def test_instruments_of_real_recordings(shared_data):
+    cloud = shared_data / "cloud"
+    for path in sorted((cloud / "cytonormpy").glob("*.fcs")):
+        opened = open_events(path)
+        assert is_mass_cytometry(opened.columns, opened.text)
+        markers = [d.marker for d in describe(opened.columns, True) if d.role == "marker"]
+        assert {"CD45", "CD3", "HLADR", "CD16"} <= set(markers)
+        assert not {"DNA1", "BC1", "beadDist", ""} & set(markers)
+    for path in [*(cloud / "parsers").iterdir(), *(cloud / "flowsom_py").glob("*.fcs")]:
+        opened = open_events(path)
+        assert not is_mass_cytometry(opened.columns, opened.text)
+        assert any(d.role == "marker" for d in describe(opened.columns, False))
+
+
+def test_a_panel_names_markers_and_chooses(tmp_path):
+    path = tmp_path / "panel.csv"
+    path.write_text("Channel,Marker,Use\nPE-A,CD3,1\nfsc-a,,1\nAPC-A,CD4,0\n")
+    described = describe([Column("FSC-A"), Column("PE-A", "x"), Column("APC-A"), Column("FITC-A")], False)
+    kept = apply_panel(path, described, read_panel(path))
+    assert [(d.column.name, d.marker) for d in kept] == [("FSC-A", ""), ("PE-A", "CD3")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name,marker\nPE-A,CD3\n", "needs channel, marker"),
+        ("channel,marker,use\nPE-A,CD3,yes\n", "use = 'yes'"),
+        ("channel,marker\nPE-A,CD3\npe-a,CD4\n", "twice"),
+        ("channel,marker\nBV421-A,CD3\n", "does not have"),
+        ("", "needs channel, marker"),
+    ],
+)
+def test_panels_that_do_not_fit_are_refused(tmp_path, content, message):
+    path = tmp_path / "panel.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        apply_panel(path, describe([Column("PE-A")], False), read_panel(path))

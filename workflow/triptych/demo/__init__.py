@@ -1,0 +1,1 @@
+"""Small synthetic raw recordings of all three kinds, in native formats, with known truth (``triptych init --demo``)."""

@@ -1,0 +1,1 @@
+"""How work is done: blocks, phases, ledger, fingerprint, manifest, executors, progress."""

@@ -1,0 +1,435 @@
+"""Running a step: resolve, take the lease, do what is missing, write the manifest last.
+
+Order that makes every interruption harmless. Under a fingerprint F: unlink the manifest; remove every other ledger and
+checkpoint folder and sync the parent; only then touch the stores. A ledger of F that is complete is proof: sizes are checked,
+the manifest is written again, and the step is done at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from triptych.engine import ledger as ledgers
+from triptych.engine.executors import ExecutorName, open_executor
+from triptych.engine.files import PARTIAL, sync_folder, write_json
+from triptych.engine.fingerprint import RawDigests, differences, fingerprint, settings_digest
+from triptych.engine.geometry import part_of
+from triptych.engine.inputs import Given, kind_of, resolve_inputs
+from triptych.engine.interrupt import Interrupt, listening
+from triptych.engine.lease import alone, lease, this_process, wait_for_writers
+from triptych.engine.manifest import (
+    FAILURE,
+    MANIFEST,
+    PROVENANCE,
+    hash_outputs,
+    output_digest,
+    output_files,
+    read_json,
+    read_manifest,
+    write_manifest,
+)
+from triptych.engine.phases import Run, remove, run_phase
+from triptych.engine.progress import Progress, Quiet
+from triptych.engine.provenance import cpu_seconds, provenance
+from triptych.engine.step import Context, Kind, Map, Settings, Step
+from triptych.errors import InputError, StepError, TriptychError, UsageError
+
+ProgressFactory = Callable[[str], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a step is executed; nothing here changes a result, except the class of the device."""
+
+    workers: int = 1
+    executor: ExecutorName = "threads"
+    scheduler: str | None = None
+    device: str = "auto"
+    verify: bool = False
+    phase: str | None = None
+    part: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a step did: ``fresh`` is False when a finished result was found whole."""
+
+    manifest: Mapping[str, Any]
+    fresh: bool
+    seconds: float
+
+
+def read_settings(step: Step, values: Mapping[str, Any] | Settings) -> Settings:
+    """Check settings against the step's model.
+
+    Raises
+    ------
+    UsageError
+        A key is unknown (the nearest known one is named) or a value is out of bounds.
+    """
+    if isinstance(values, Settings):
+        return values
+    try:
+        return step.settings.model_validate(dict(values))
+    except ValidationError as error:
+        raise UsageError(explain(error, step.settings, step.name)) from error
+
+
+def explain(error: ValidationError, model: type[Any], section: str = "") -> str:
+    """The first complaint of a validation as one sentence with its remedy."""
+    import difflib
+
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in ((section,) if section else ()) + tuple(first["loc"]))
+    if first["type"] == "extra_forbidden":
+        owner: Any = model
+        for part in first["loc"][:-1]:
+            field = owner.model_fields.get(part) if hasattr(owner, "model_fields") else None
+            owner = field.annotation if field is not None else owner
+        names = list(getattr(owner, "model_fields", {}))
+        near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(names)}"
+        return f"unknown setting {where}; {hint}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"setting {where} = {first['input']!r}: {message[:1].lower()}{message[1:]}"
+
+
+def choose_device(step: Step, wanted: str) -> str:
+    """``cpu`` or ``cuda:i`` from auto, cpu, cuda or cuda:i."""
+    if wanted == "cpu" or (wanted == "auto" and "cuda" not in step.devices):
+        return "cpu"
+    if wanted != "auto" and not wanted.startswith("cuda"):
+        raise UsageError(f"--device {wanted} is none of auto, cpu, cuda, cuda:0, cuda:1, ...")
+    if "cuda" not in step.devices:
+        raise UsageError(f"{step.command} has no CUDA path; use --device cpu or auto")
+    try:
+        import torch
+
+        available = torch.cuda.is_available()
+    except ImportError:
+        available = False
+    if available:
+        return "cuda:0" if wanted in ("auto", "cuda") else wanted
+    if wanted == "auto":
+        return "cpu"
+    raise UsageError(
+        f"--device {wanted}: torch sees no CUDA device here; use --device cpu, or see triptych doctor"
+    )
+
+
+def cohort_part(
+    step: Step, sheet: Mapping[str, Mapping[str, str]], left_out: Mapping[str, str], kind: Kind | None
+) -> dict[str, Any]:
+    """What of the sample sheet is in the settings digest of a step."""
+    part: dict[str, Any] = {"kind": kind} if len(step.kinds) > 1 else {}
+    if step.scope == "cohort":
+        part |= {"samples": {name: dict(sheet[name]) for name in sorted(sheet)}, "left_out": dict(left_out)}
+    return part
+
+
+def run_step(
+    step: Step,
+    inputs: Given,
+    out: Path | str,
+    settings: Mapping[str, Any] | Settings | None = None,
+    *,
+    execution: Execution | None = None,
+    sample: str | None = None,
+    kind: Kind | None = None,
+    sheet: Mapping[str, Mapping[str, str]] | None = None,
+    left_out: Mapping[str, str] | None = None,
+    expect: str | None = None,
+    progress: ProgressFactory | None = None,
+    **shortcuts: Any,
+) -> Outcome:
+    """Run a step, or what is left of it.
+
+    Parameters
+    ----------
+    inputs : input name -> path, or -> {sample: path} for inputs of cohort steps.
+    out : result folder.
+    settings : of the step; missing keys take their defaults.
+    execution : workers, executor, device, range of blocks. ``workers=2`` and the like may be given directly.
+    sheet, left_out : for cohort steps: descriptive fields of every sample, and samples left out with the reason.
+    expect : settings digest that the caller (a rule) computed; another one is refused.
+
+    Raises
+    ------
+    UsageError, InputError, StepError, InterruptedStep
+    """
+    execution = replace(execution or Execution(), **shortcuts)
+    out = Path(out).absolute()
+    began, began_cpu = time.monotonic(), cpu_seconds()
+    checked = read_settings(step, settings or {})
+    sheet, left_out = sheet or {}, left_out or {}
+    kind = kind or kind_of(step, inputs)
+    found = settings_digest(
+        step.name, step.version, checked.model_dump(mode="json"), cohort_part(step, sheet, left_out, kind)
+    )
+    if expect is not None and expect != found:
+        error = UsageError(
+            f"{step.command} would run with settings {found[:12]}, but {expect[:12]} was expected: config.yaml or the "
+            "sample sheet changed since the run began; start triptych run again"
+        )
+        _note_failure(out, error)
+        raise error
+    device = choose_device(step, execution.device)
+    refuse_foreign(step, out)
+    raw = RawDigests(out)
+    try:
+        singles, collections = resolve_inputs(step, inputs, kind, raw)
+    except InputError as error:
+        _note_failure(out, error)
+        raise
+    parts = {
+        "settings": found,
+        "inputs": {
+            **{name: source.digest for name, source in singles.items()},
+            **{name: {key: s.digest for key, s in group.items()} for name, group in collections.items()},
+        },
+        "device": device.partition(":")[0],
+    }
+    context = Context(
+        out=out, settings=checked, inputs=singles, collections=collections, sample=sample, sheet=sheet, kind=kind,
+        device=device, workers=execution.workers, left_out=left_out,
+    )  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    part_name = f"{execution.phase}.{execution.part[0]}-of-{execution.part[1]}" if execution.part else None
+    with (
+        listening() as interrupt,
+        (progress or (lambda _name: nullcontext(Quiet())))(step.command) as told,
+        lease(out, part_name),
+    ):
+        raw.save()
+        try:
+            outcome = _run(step, context, parts, execution, interrupt, told, (began, began_cpu))
+        except TriptychError as error:
+            _note_failure(out, error)
+            raise
+        except (ValueError, ArithmeticError, OSError, RuntimeError, MemoryError, LookupError) as error:
+            failure = StepError(
+                f"{step.command} failed in {out}: {type(error).__name__}: {error or 'no message'}"
+            )
+            _note_failure(out, failure)
+            raise failure from error
+    return outcome
+
+
+def refuse_foreign(step: Step, out: Path) -> None:
+    """Refuse to write into a folder that holds anything but this step's own result."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; give a folder")
+    if not out.is_dir():
+        return
+    manifest = read_manifest(out)
+    owner = manifest.get("step") if manifest else _owner(out)
+    if owner is None and any(out.iterdir()) and not (out / FAILURE).exists():
+        raise UsageError(
+            f"--out {out} holds files that are not a result of {step.command}; give an empty folder"
+        )
+    if owner is not None and owner != step.name:
+        raise UsageError(f"--out {out} holds a result of {owner}; give {step.command} a folder of its own")
+
+
+def _owner(out: Path) -> str | None:
+    try:
+        return (out / "ledger" / "step").read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _note_failure(out: Path, error: TriptychError) -> None:
+    """Leave the reason where status finds it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / FAILURE, {"exit": int(error.exit), "message": str(error)})
+    except OSError:
+        return  # the error itself says more than a second one about the disk
+
+
+def _run(
+    step: Step, context: Context, parts: dict[str, Any], execution: Execution, interrupt: Interrupt, told: Progress,
+    began: tuple[float, float],
+) -> Outcome:  # fmt: skip
+    out = context.out
+    name = fingerprint(parts)
+    folder = ledgers.ledger_folder(out, name)
+    with alone(out, "prepare"):
+        remove(out / FAILURE)
+        if (
+            execution.part is None
+            and (finished := _finished(step, context, folder, execution.verify)) is not None
+        ):
+            write_manifest(out, finished)
+            if step.render is not None:
+                step.render(context)
+            return Outcome(finished, fresh=False, seconds=time.monotonic() - began[0])
+        _begin(step, context, folder, parts, told)
+    with open_executor(execution.executor, execution.workers, interrupt, execution.scheduler) as executor:
+        context = replace(context, mapper=executor.map)
+        run = Run(context, name, executor, interrupt, told, execution.verify)
+        if execution.part is not None:
+            return _run_part(step, run, execution, began)
+        for phase in step.phases:
+            run_phase(run, phase)
+    interrupt.check()
+    manifest = _complete(step, context, folder, parts, name)
+    write_json(
+        out / PROVENANCE,
+        provenance(*began, context.device, execution.executor, execution.workers, ledgers.read(folder)),
+    )
+    if step.render is not None:
+        step.render(context)
+    write_manifest(out, manifest)
+    shutil.rmtree(context.scratch, ignore_errors=True)
+    return Outcome(manifest, fresh=True, seconds=time.monotonic() - began[0])
+
+
+def _finished(step: Step, context: Context, folder: Path, verify: bool) -> dict[str, Any] | None:
+    """The manifest of a complete ledger whose stores lie there whole; None otherwise."""
+    state = ledgers.read(folder)
+    if state.complete is None:
+        return None
+    recorded: dict[str, list[Any]] = state.complete["files"]
+    present = output_files(context.out, step.outputs)
+    whole = present.keys() == recorded.keys() and ledgers.is_trusted(
+        context.out,
+        ledgers.Done("", 0, {key: (size, digest) for key, (size, digest) in recorded.items()}, 0.0),
+        verify=verify,
+    )
+    manifest: dict[str, Any] = state.complete["manifest"]
+    return manifest if whole else None
+
+
+def _begin(step: Step, context: Context, folder: Path, parts: dict[str, Any], told: Progress) -> None:
+    """Clear what another fingerprint left, then start or go on under this one."""
+    out = context.out
+    ledger_root = out / ledgers.FOLDER
+    others = [entry for entry in ledger_root.iterdir() if entry.is_dir() and entry != folder]
+    if others or not folder.is_dir():
+        (out / MANIFEST).unlink(missing_ok=True)
+        sync_folder(out)
+        if others:
+            _say_why(others[0], context, parts, told)
+        with wait_for_writers(out):
+            for entry in others:
+                shutil.rmtree(entry)
+            checkpoints = out / "checkpoints"
+            if checkpoints.is_dir():
+                shutil.rmtree(checkpoints)
+            sync_folder(ledger_root)
+            for path in (*_stores(step, out), context.scratch, out / "parts"):
+                remove(path)
+        (ledger_root / "step").write_text(step.name + "\n")
+        folder.mkdir(exist_ok=True)
+        write_json(
+            folder / "parts.json", parts | {"settings_values": context.settings.model_dump(mode="json")}
+        )
+        sync_folder(ledger_root)
+    (out / MANIFEST).unlink(missing_ok=True)
+    for stray in out.rglob(f"*{PARTIAL}"):
+        stray.unlink(missing_ok=True)
+    ledgers.append(folder, {"kind": "start", "process": this_process()})
+
+
+def _stores(step: Step, out: Path) -> list[Path]:
+    keys = output_files(out, step.outputs)
+    return sorted({out / Path(key).parts[0] for key in keys})
+
+
+def _say_why(old: Path, context: Context, parts: dict[str, Any], told: Progress) -> None:
+    """Name the settings or inputs because of which the result is made again."""
+    before = read_json(old / "parts.json")
+    if before is None:
+        return
+    values = before.pop("settings_values", {})
+    changed = [f"setting {key}" for key in differences(values, context.settings.model_dump(mode="json"))]
+    changed += [f"{key} (another input)" for key in differences(before["inputs"], parts["inputs"])]
+    if before["device"] != parts["device"]:
+        changed.append("device")
+    told.say(f"made again because of: {', '.join(changed) or 'the step version or the samples of the study'}")
+
+
+def _run_part(step: Step, run: Run, execution: Execution, began: tuple[float, float]) -> Outcome:
+    """A range of a map phase, for a job array."""
+    assert execution.part is not None
+    maps = [phase for phase in step.phases if isinstance(phase, Map)]
+    if len(maps) != 1:
+        raise UsageError(f"{step.command} has {len(maps)} map phases; --blocks takes steps with exactly one")
+    wanted = maps[0]
+    if execution.phase not in (None, wanted.name):
+        raise UsageError(f"{step.command} has no map phase {execution.phase!r}; it has {wanted.name!r}")
+    with alone(run.context.out, "before"):
+        for phase in step.phases[: step.phases.index(wanted)]:
+            run_phase(run, phase)
+    part, parts = execution.part
+    try:
+        blocks = part_of(wanted.count(run.context), part, parts)
+    except ValueError as error:
+        raise UsageError(f"--blocks {part}/{parts}: {error}") from error
+    run_phase(run, wanted, blocks)
+    run.interrupt.check()
+    done = ledgers.read(run.folder).of_phase(wanted.name)
+    files = {key: entry for index in blocks for key, entry in done[index].files.items()}
+    content = {
+        "step": step.name,
+        "fingerprint": run.fingerprint,
+        "phase": wanted.name,
+        "blocks": [blocks.start, blocks.stop],
+        "digest": output_digest({key: digest for key, (_, digest) in files.items()}),
+    }
+    write_json(run.context.out / "parts" / f"{wanted.name}.{part}-of-{parts}.json", content)
+    return Outcome(content, fresh=True, seconds=time.monotonic() - began[0])
+
+
+def _complete(step: Step, context: Context, folder: Path, parts: dict[str, Any], name: str) -> dict[str, Any]:
+    """Digest the stores, append the complete line, and return the manifest."""
+    summary = step.summary(context)
+    files = hash_outputs(output_files(context.out, step.outputs), ledgers.read(folder).files())
+    manifest = {
+        "step": step.name,
+        "version": step.version,
+        "kind": context.kind,
+        "settings": context.settings.model_dump(mode="json"),
+        "settings_digest": parts["settings"],
+        "fingerprint": name,
+        "fingerprint_parts": parts,
+        "inputs": {entry: _origin(source.manifest) for entry, source in sorted(context.inputs.items())}
+        | {
+            entry: {key: _origin(source.manifest) for key, source in group.items()}
+            for entry, group in sorted(context.collections.items())
+        },
+        "outputs": sorted({Path(key).parts[0] for key in files}),
+        "output_digest": output_digest({key: digest for key, (_, digest) in files.items()}),
+        "bytes": sum(size for size, _ in files.values()),
+        "files": len(files),
+        "left_out": dict(context.left_out),
+        **{
+            entry: summary.get(entry, default)
+            for entry, default in (("counts", {}), ("scores", {}), ("notes", []))
+        },
+    }
+    ledgers.append(
+        folder,
+        {
+            "kind": "complete",
+            "manifest": manifest,
+            "files": {key: list(value) for key, value in files.items()},
+        },
+    )
+    return manifest
+
+
+def _origin(manifest: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a manifest says of an input: the step and the digest of its output; nothing for raw files."""
+    if manifest is None:
+        return {"step": None}
+    return {"step": manifest["step"], "output_digest": manifest["output_digest"]}

@@ -1,0 +1,1 @@
+"""Foreign files to arrays, chunk by chunk. Readers know no mathematics."""

@@ -1,0 +1,296 @@
+"""What the report says, without when and where it was made: sections, panels, tables and pictures of figures.
+
+The content depends on manifests and stores alone, so it is the same bytes for the same results.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.report.panel import Panel
+from triptych.report.style import style, to_png, to_svg
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Manifests = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Folders = Mapping[str, Mapping[str, Path]]
+
+KINDS = ("volume", "cloud", "signal")
+TITLES = {"volume": "Volumes", "cloud": "Clouds", "signal": "Signals"}
+FIELDS = ("group", "batch", "subject", "session")
+MOST_SVG_BYTES = 400_000
+MOST_FIGURE_BYTES = 6_500_000
+FINE_DPI, COARSE_DPI = 200, 100
+MOST_TABLE_ROWS = 500
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """What the report has to know of a step: its name, help, version, scope and kinds of samples."""
+
+    name: str
+    help: str
+    scope: str
+    kinds: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Name as on the command line."""
+        return self.name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Every finished result of a study.
+
+    Attributes
+    ----------
+    title : of the report.
+    steps : in the order of the pipeline.
+    sheet : sample -> its fields (kind, group, ...).
+    left_out : sample -> reason.
+    folders, manifests : step -> sample (or kind, for cohort steps) -> result folder, manifest.
+    """
+
+    title: str
+    steps: Sequence[StepInfo]
+    sheet: Mapping[str, Mapping[str, str]]
+    left_out: Mapping[str, str]
+    folders: Folders
+    manifests: Manifests
+
+    def kind_of(self, sample: str) -> str:
+        """Kind of a sample, from the sheet or from the first manifest that tells it."""
+        if kind := self.sheet.get(sample, {}).get("kind"):
+            return kind
+        for step in self.steps:
+            manifest = self.manifests.get(step.name, {}).get(sample)
+            if manifest is not None and step.scope == "sample":
+                return str(manifest.get("kind") or step.kinds[0])
+        return ""
+
+    def samples(self, kind: str | None = None) -> list[str]:
+        """Samples with at least one finished step, by name."""
+        found = {
+            name for step in self.steps if step.scope == "sample" for name in self.folders.get(step.name, {})
+        }
+        return sorted(name for name in found if kind is None or self.kind_of(name) == kind)
+
+    def of(self, key: str, scope: str) -> tuple[dict[str, Path], dict[str, Mapping[str, Any]]]:
+        """Folders and manifests of one sample (scope sample) or one kind (scope cohort), by step."""
+        names = [s.name for s in self.steps if s.scope == scope and key in self.folders.get(s.name, {})]
+        return {n: self.folders[n][key] for n in names}, {n: self.manifests[n][key] for n in names}
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the page shows: JSON values, and the pictures by key (``figures/...svg`` or ``.png``)."""
+
+    values: dict[str, Any]
+    pictures: dict[str, bytes]
+
+
+class Pictures:
+    """Figures as pictures with short keys, small enough together for a page that is light to open."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def add(self, figure: Any, section: str) -> tuple[str, float]:
+        """Keep a figure; returns its key and its width in centimetres."""
+        svg, png = to_svg(figure), b""
+        stem = f"figures/{len(self.kept) + 1:03d}-{section}"
+        key, picture = f"{stem}.svg", svg
+        if len(svg) > MOST_SVG_BYTES:
+            png = to_png(figure, FINE_DPI)
+        if png and len(png) < len(svg):
+            key, picture = f"{stem}.png", png
+        if sum(map(len, self.kept.values())) + len(picture) > MOST_FIGURE_BYTES:
+            coarse = to_png(figure, COARSE_DPI)
+            if len(coarse) < len(picture):
+                key, picture = f"{stem}.png", coarse
+        self.kept[key] = picture
+        return key, float(figure.get_figwidth() * 2.54)
+
+
+def collect(study: Study, max_samples_in_detail: int) -> Content:
+    """Draw every figure and gather every table of a study.
+
+    Parameters
+    ----------
+    study : its finished results.
+    max_samples_in_detail : samples of each kind whose own panels are shown; the others are in the tables.
+    """
+    pictures = Pictures()
+    sections = []
+    with style():
+        for kind in KINDS:
+            if names := study.samples(kind):
+                sections.append(_kind_section(study, kind, names, max_samples_in_detail, pictures))
+    values = {
+        "title": study.title,
+        "left_out": [{"sample": name, "reason": why} for name, why in sorted(study.left_out.items())],
+        "samples": _sample_table(study),
+        "sections": sections,
+        "notes": _notes(study),
+        "methods": _methods(study),
+        "results": sum(len(group) for group in study.folders.values()),
+    }
+    return Content(values, pictures.kept)
+
+
+def _kind_section(study: Study, kind: str, names: list[str], most: int, pictures: Pictures) -> dict[str, Any]:
+    folders, manifests = study.of(kind, "cohort")
+    cohort = [
+        panel
+        for part in ("comparison", "analysis")
+        for panel in _panels(part, "cohort_panels", folders, manifests)
+    ]
+    shown = names[:most]
+    samples = []
+    for name in shown:
+        own = _panels(kind, "panels", name, *study.of(name, "sample"))
+        samples.append(
+            {"name": name, "id": anchor(kind, name), "panels": [_panel(p, kind, pictures) for p in own]}
+        )
+    return {
+        "kind": kind,
+        "title": TITLES[kind],
+        "id": anchor(kind),
+        "scores": _scores(study, kind, names),
+        "cohort": [_panel(p, f"{kind}-cohort", pictures) for p in cohort],
+        "samples": samples,
+        "hidden": names[most:],
+    }
+
+
+def _panels(module: str, function: str, *arguments: Any) -> Iterable[Panel]:
+    """Panels of a module of this room, where it has the function."""
+    if importlib.util.find_spec(f"triptych.report.{module}") is None:
+        return []
+    found = importlib.import_module(f"triptych.report.{module}")
+    made: Iterable[Panel] = getattr(found, function)(*arguments) if hasattr(found, function) else []
+    return made
+
+
+def _panel(panel: Panel, section: str, pictures: Pictures) -> dict[str, Any]:
+    values: dict[str, Any] = {"title": panel.title, "caption": panel.caption, "figure": None, "table": None}
+    if panel.figure is not None:
+        values["figure"], values["width_cm"] = pictures.add(panel.figure, section)
+    if panel.table is not None:
+        values["table"] = frame_table(panel.table)
+    return values
+
+
+def frame_table(frame: pd.DataFrame) -> dict[str, Any]:
+    """A table as text; long ones are cut, and say so."""
+    rows = [[cell(value) for value in row] for row in frame.iloc[:MOST_TABLE_ROWS].itertuples(index=False)]
+    cut = max(0, len(frame) - MOST_TABLE_ROWS)
+    return {"columns": [str(c) for c in frame.columns], "rows": rows, "cut": cut}
+
+
+def cell(value: Any) -> str:
+    """A value as a reader wants it: four significant digits, thousands parted, nothing for missing."""
+    if value is None or value != value:  # noqa: PLR0124  # only NaN differs from itself
+        return ""
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return "yes" if value else "no"
+    if isinstance(value, int) or type(value).__name__.startswith(("int", "uint")):
+        return f"{value:,}"
+    if isinstance(value, float) or type(value).__name__.startswith("float"):
+        number = float(value)
+        if abs(number) < 1e6 and number == int(number):
+            return f"{int(number):,}"
+        if 1e4 <= abs(number) < 1e9:
+            return f"{number:,.0f}"
+        return f"{number:.4g}"
+    if isinstance(value, list | tuple):
+        return " × ".join(cell(v) for v in value)
+    return str(value)
+
+
+def anchor(*parts: str) -> str:
+    """An id for links, from text."""
+    return "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-").lower() for part in parts)
+
+
+def _sample_table(study: Study) -> dict[str, Any]:
+    fields = [f for f in FIELDS if any(study.sheet.get(name, {}).get(f) for name in study.samples())]
+    rows = []
+    for kind in KINDS:
+        for name in study.samples(kind):
+            _, manifests = study.of(name, "sample")
+            first: Mapping[str, Any] = next(iter(manifests.values()), {})
+            counts = "; ".join(f"{_words(k)} {cell(v)}" for k, v in first.get("counts", {}).items())
+            known = [study.sheet.get(name, {}).get(f, "") for f in fields]
+            rows.append([name, kind, *known, counts, f"{len(manifests)}"])
+    return {"columns": ["sample", "kind", *fields, "recording", "steps done"], "rows": rows, "cut": 0}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _scores(study: Study, kind: str, names: list[str]) -> dict[str, Any] | None:
+    """Every score of every sample of a kind: one row per sample, one column per step and score."""
+    columns: dict[tuple[str, str], None] = {}
+    found: dict[str, dict[tuple[str, str], Any]] = {}
+    for name in names:
+        for step, manifest in study.of(name, "sample")[1].items():
+            for key, value in manifest.get("scores", {}).items():
+                columns[step, key] = None
+                found.setdefault(name, {})[step, key] = value
+    if not columns:
+        return None
+    rows = [[name, *(cell(found[name].get(c)) for c in columns)] for name in names if name in found]
+    heads = [f"{step.replace('_', '-')}: {_words(key)}" for step, key in columns]
+    return {
+        "columns": ["sample", *heads],
+        "rows": rows[:MOST_TABLE_ROWS],
+        "cut": max(0, len(rows) - MOST_TABLE_ROWS),
+    }
+
+
+def _notes(study: Study) -> dict[str, Any]:
+    """What the steps noted, equal notes of one step together."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for step in study.steps:
+        for key, manifest in sorted(study.manifests.get(step.name, {}).items()):
+            for note in manifest.get("notes", []):
+                said.setdefault((step.title, str(note)), []).append(key)
+    rows = [[step, ", ".join(keys), note] for (step, note), keys in said.items()]
+    return {
+        "columns": ["step", "of", "note"],
+        "rows": rows[:MOST_TABLE_ROWS],
+        "cut": max(0, len(rows) - MOST_TABLE_ROWS),
+    }
+
+
+def _methods(study: Study) -> list[dict[str, Any]]:
+    """Each step that ran: what it does, its version and its settings, once for each set of settings."""
+    methods = []
+    for step in study.steps:
+        variants: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for key, manifest in sorted(study.manifests.get(step.name, {}).items()):
+            settings = {name: _setting(value) for name, value in sorted(manifest.get("settings", {}).items())}
+            same = (manifest.get("version"), *settings.items())
+            variant = variants.setdefault(
+                same, {"of": [], "version": manifest.get("version"), "settings": list(settings.items())}
+            )
+            variant["of"].append(key)
+        if variants:
+            methods.append({"step": step.title, "help": step.help, "variants": list(variants.values())})
+    return methods
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_setting(v) for v in value) + "]"
+    return "none" if value is None else str(value)

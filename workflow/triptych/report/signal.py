@@ -1,0 +1,364 @@
+"""Panels of a signal: atoms, when they occur, what they are linked to, and how learning went."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from triptych.report.panel import Panel
+from triptych.report.style import BLUE, DIVERGING, GREY, INK, LIGHT, RED, color_of, new_figure
+from triptych.stores.dictionary import Dictionary, open_dictionary, read_activations
+from triptych.stores.signal import SignalInfo, open_signal, read_events
+from triptych.stores.table import read_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ATOMS_SHOWN = 12
+RASTER_SHOWN_S = 60.0
+LINKS_SHOWN = 8
+HEAD_M = 0.095
+MIN_CHANNELS_MAPPED = 8
+
+
+def panels(
+    sample: str, folders: Mapping[str, Path], manifests: Mapping[str, Mapping[str, Any]]
+) -> list[Panel]:
+    """Panels of one sample from the steps that are finished."""
+    found: list[Panel] = []
+    if {"import_signal", "learn_atoms"} <= set(folders):
+        atoms = open_dictionary(folders["learn_atoms"] / "dictionary.zarr")
+        info = open_signal(folders["import_signal"] / "signal.zarr").info
+        found.append(_atoms_panel(sample, atoms, info, folders, manifests))
+        if "encode_signal" in folders:
+            found.append(_raster_panel(sample, info, folders, manifests))
+        found.append(_learning_panel(sample, atoms, manifests))
+    if "link_events" in folders:
+        found += _links_panels(sample, folders)
+    return found
+
+
+def _atoms_panel(
+    sample: str,
+    atoms: Dictionary,
+    info: SignalInfo,
+    folders: Mapping[str, Path],
+    manifests: Mapping[str, Mapping[str, Any]],
+) -> Panel:
+    shown = [k for k in range(len(atoms.spatial)) if atoms.explained[k] > 0][:ATOMS_SHOWN]
+    placed = sensor_plane(info.positions)
+    kind, rows = _mapped_sensors(atoms, info, placed)
+    described = _described(folders)
+    figure = new_figure(18.0, 1.6 + 1.75 * -(-len(shown) // 2) + 0.9)
+    grid = figure.add_gridspec(
+        -(-len(shown) // 2), 7, width_ratios=[0.8, 1.7, 1.2, 0.08, 0.8, 1.7, 1.2], hspace=0.02, wspace=0.02
+    )
+    names = _truth_names(manifests)
+    for place, k in enumerate(shown):
+        row, column = place // 2, 4 * (place % 2)
+        bottom = place >= len(shown) - 2
+        map_axes = figure.add_subplot(grid[row, column])
+        map_axes.set_axis_off()
+        if rows:
+            topography(
+                map_axes,
+                atoms.spatial[k] * np.sign(atoms.temporal[k][np.abs(atoms.temporal[k]).argmax()]),
+                rows,
+                placed,
+                atoms.types,
+            )
+        title = f"{k}" + (f" {names[k]}" if k in names else "")
+        map_axes.set_title(title, fontsize=7.5, loc="left", pad=2)
+        _waveform(figure.add_subplot(grid[row, column + 1]), atoms, k, bottom=bottom, described=described)
+        _spectrum(figure.add_subplot(grid[row, column + 2]), atoms, k, bottom=bottom)
+    maps = (
+        f"Maps show {kind} sensors seen from above, nose up, each scaled to its own largest value."
+        if rows
+        else ("The recording has no sensor positions, so maps are left out.")
+    )
+    return Panel(
+        title=f"Atoms of {sample}",
+        caption=(
+            f"The {len(shown)} of {len(atoms.spatial)} atoms that explain most variance, in that order: map, waveform (unit norm, "
+            f"largest excursion positive) and power spectrum. {maps} Percent: variance that the atom explains alone; /min: "
+            "occurrences per minute. Names mark the atom that meets a kind of known event best."
+        ),
+        figure=figure,
+        table=described.head(ATOMS_SHOWN) if described is not None else None,
+    )
+
+
+def _truth_names(manifests: Mapping[str, Mapping[str, Any]]) -> dict[int, str]:
+    scores = manifests.get("describe_atoms", {}).get("scores", {})
+    names: dict[int, list[str]] = {}
+    for key, value in scores.items():
+        if key.endswith("_atom"):
+            names.setdefault(int(value), []).append(key.removesuffix("_atom"))
+    return {k: ", ".join(kinds) for k, kinds in names.items()}
+
+
+def _described(folders: Mapping[str, Path]) -> pd.DataFrame | None:
+    if "describe_atoms" not in folders:
+        return None
+    table = read_table(folders["describe_atoms"] / "atoms.parquet")
+    frame = pd.DataFrame(table.columns)
+    frame = frame.drop(columns=[name for name in frame if frame[name].isna().all()])
+    units = {name: table.fields[name].unit for name in frame}
+    frame = frame.rename(
+        columns={
+            name: f"{name.replace('_', ' ')} ({unit})" if unit not in ("", "1") else name.replace("_", " ")
+            for name, unit in units.items()
+        }
+    )
+    return frame.round(3)
+
+
+def _waveform(axes: Axes, atoms: Dictionary, k: int, *, bottom: bool, described: pd.DataFrame | None) -> None:
+    times = np.arange(atoms.temporal.shape[1]) / atoms.sampling_rate_hz * 1000
+    axes.axhline(0, color=LIGHT, linewidth=0.5)
+    axes.plot(times, atoms.temporal[k], color=BLUE, linewidth=1.0)
+    limit = 1.15 * np.abs(atoms.temporal[k]).max()
+    axes.set(xlim=(0, times[-1]), ylim=(-limit, limit), yticks=[])
+    axes.spines["left"].set_visible(False)
+    text = f"{100 * atoms.explained[k]:.1f} %"
+    if described is not None:
+        text += f", {described['rate (1/min)'][k]:.0f}/min"
+    axes.text(1.0, 1.0, text, transform=axes.transAxes, ha="right", va="top", fontsize=6.5, color=INK)
+    if bottom:
+        axes.set_xlabel("time (ms)")
+    else:
+        axes.set_xticklabels([])
+
+
+def _spectrum(axes: Axes, atoms: Dictionary, k: int, *, bottom: bool) -> None:
+    size = 8 * atoms.temporal.shape[1]
+    frequency = np.fft.rfftfreq(size, 1 / atoms.sampling_rate_hz)
+    power = np.abs(np.fft.rfft(atoms.temporal[k], size)) ** 2
+    axes.fill_between(frequency, power / power.max(), color=LIGHT, linewidth=0)
+    axes.plot(frequency, power / power.max(), color=INK, linewidth=0.8)
+    axes.set(
+        xlim=(0, min(45.0, atoms.sampling_rate_hz / 2)), ylim=(0, 1.1), yticks=[], xticks=[0, 10, 20, 30, 40]
+    )
+    axes.spines["left"].set_visible(False)
+    if bottom:
+        axes.set_xlabel("frequency (Hz)")
+    else:
+        axes.set_xticklabels([])
+
+
+def sensor_plane(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sensors seen from above: azimuthal equidistant projection about the centre of a fitted sphere, (P, 2) metres.
+
+    The equator of the sphere falls on the outline of the head; sensors without a position are NaN.
+    """
+    plane = np.full((len(positions), 2), np.nan)
+    known = np.isfinite(positions).all(axis=1)
+    if known.sum() < 4:
+        return plane
+    points = positions[known]
+    # |p - c|^2 = r^2 is linear in c and r^2 - |c|^2.
+    design = np.column_stack([2 * points, np.ones(len(points))])
+    center = np.linalg.lstsq(design, (points**2).sum(axis=1), rcond=None)[0][:3]
+    away = points - center
+    polar = np.arccos(np.clip(away[:, 2] / np.linalg.norm(away, axis=1), -1, 1))
+    azimuth = np.arctan2(away[:, 1], away[:, 0])
+    radius = HEAD_M * polar / (np.pi / 2)
+    plane[known] = np.column_stack([radius * np.cos(azimuth), radius * np.sin(azimuth)])
+    return plane
+
+
+def _mapped_sensors(atoms: Dictionary, info: SignalInfo, plane: NDArray[np.float64]) -> tuple[str, list[int]]:
+    """One type of sensor for the maps: magnetometers, else EEG, else gradiometers; none where positions are missing."""
+    if tuple(atoms.names) != tuple(info.names):
+        return "", []
+    for kind, word in (("mag", "magnetometer"), ("eeg", "EEG"), ("grad", "planar gradiometer")):
+        rows = [i for i, t in enumerate(atoms.types) if t == kind and np.isfinite(plane[i]).all()]
+        if len(rows) >= MIN_CHANNELS_MAPPED:
+            return word, rows
+    return "", []
+
+
+def topography(
+    axes: Axes,
+    values: NDArray[np.float64],
+    rows: Sequence[int],
+    plane: NDArray[np.float64],
+    types: Sequence[str],
+) -> None:
+    """Draw one map; planar gradiometers at one place are shown by their root mean square."""
+    import mne
+
+    places, where = np.unique(np.round(plane[list(rows)], 4), axis=0, return_inverse=True)
+    where = where.ravel()
+    own = values[list(rows)]
+    counts = np.bincount(where)
+    if types[rows[0]] == "grad":
+        shown, cmap = np.sqrt(np.bincount(where, own**2) / counts), "Reds"
+        limits = (0.0, float(shown.max()) or 1.0)
+    else:
+        shown, cmap = np.bincount(where, own) / counts, DIVERGING
+        largest = float(np.abs(shown).max()) or 1.0
+        limits = (-largest, largest)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mne.viz.plot_topomap(
+            shown, places, axes=axes, show=False, cmap=cmap, vlim=limits, contours=4, sensors=False,
+            sphere=(0, 0, 0, HEAD_M), extrapolate="local", outlines="head", res=48,
+        )  # fmt: skip
+
+
+def _raster_panel(
+    sample: str, info: SignalInfo, folders: Mapping[str, Path], manifests: Mapping[str, Mapping[str, Any]]
+) -> Panel:
+    table = read_activations(folders["encode_signal"] / "activations.parquet")
+    columns, peaks = table.columns, np.array(table.attributes["peaks"])
+    n_atoms = min(len(peaks), ATOMS_SHOWN)
+    times = (columns["sample"] + peaks[columns["atom"]]) / info.sampling_rate_hz
+    duration = info.samples / info.sampling_rate_hz
+    start = 0.0
+    stop = min(duration, start + RASTER_SHOWN_S)
+    marks = _marks(folders)
+    lanes = len(marks)
+    figure = new_figure(18.0, 2.2 + 0.42 * (n_atoms + lanes))
+    axes = figure.add_subplot()
+    largest = np.array(
+        [
+            np.percentile(columns["amplitude"][columns["atom"] == k], 98)
+            if (columns["atom"] == k).any()
+            else 1.0
+            for k in range(n_atoms)
+        ]
+    )
+    for k in range(n_atoms):
+        own = (columns["atom"] == k) & (times >= start) & (times < stop)
+        height = np.minimum(1.0, columns["amplitude"][own] / largest[k])
+        axes.vlines(times[own], k + 0.42 - 0.84 * height, k + 0.42, color=BLUE, linewidth=0.9)
+    labels = [str(k) for k in range(n_atoms)]
+    names = _truth_names(manifests)
+    labels = [f"{names[k]}  {k}" if k in names else str(k) for k in range(n_atoms)]
+    for lane, (name, onsets, known) in enumerate(marks):
+        inside = onsets[(onsets >= start) & (onsets < stop)]
+        y = n_atoms + lane
+        axes.vlines(inside, y - 0.35, y + 0.35, color=RED if known else GREY, linewidth=0.9)
+        labels.append(f"{name} ({'known' if known else 'event'})")
+    for begin, end in info.bad_spans:
+        if begin < stop and end > start:
+            axes.axvspan(max(begin, start), min(end, stop), color=LIGHT, linewidth=0)
+    axes.set_yticks(range(n_atoms + lanes), labels)
+    axes.set(xlim=(start, stop), ylim=(n_atoms + lanes - 0.4, -0.6), xlabel="time (s)", ylabel="atom")
+    axes.tick_params(axis="y", length=0)
+    return Panel(
+        title=f"Activations of {sample}",
+        caption=(
+            f"Activations of the first {n_atoms} atoms at the peaks of their waveforms, {start:g} to {stop:g} of {duration:.4g} s; "
+            "heights are amplitudes relative to each atom's 98th percentile. Red: known events (onsets); grey: events in the "
+            f"recording; light bands: bad spans. {_truth_sentence(manifests)}"
+        ),
+        figure=figure,
+    )
+
+
+def _truth_sentence(manifests: Mapping[str, Mapping[str, Any]]) -> str:
+    scores = manifests.get("describe_atoms", {}).get("scores", {})
+    kinds = [key.removesuffix("_atom") for key in scores if key.endswith("_atom")]
+    return " ".join(
+        f"{kind.capitalize()}: atom {scores[f'{kind}_atom']} finds {100 * scores[f'{kind}_recall']:.0f} % of the known events, "
+        f"{100 * scores[f'{kind}_precision']:.0f} % of its occurrences are such."
+        for kind in kinds
+    )
+
+
+def _marks(folders: Mapping[str, Path]) -> list[tuple[str, NDArray[np.float64], bool]]:
+    """Lanes of known events and of events in the recording."""
+    lanes: list[tuple[str, NDArray[np.float64], bool]] = []
+    for file, known in (("truth.parquet", True), ("events.parquet", False)):
+        path = folders["import_signal"] / file
+        if not path.exists():
+            continue
+        columns = read_events(path).columns
+        for kind in sorted(set(columns["kind"].tolist()))[:8]:
+            lanes.append((kind, columns["onset_s"][columns["kind"] == kind], known))
+    return lanes
+
+
+def _learning_panel(sample: str, atoms: Dictionary, manifests: Mapping[str, Mapping[str, Any]]) -> Panel:
+    figure = new_figure(8.8, 5.0)
+    axes = figure.add_subplot()
+    history = atoms.history
+    steps = np.arange(1, len(history) + 1)
+    axes.plot(steps, history[:, 1], color=BLUE, marker="o", markersize=2.5)
+    edited = history[:, 2] > 0
+    axes.plot(
+        steps[edited],
+        history[edited, 1],
+        "o",
+        color=RED,
+        markersize=3.0,
+        label="atoms added, moved or replaced",
+    )
+    axes.set(xlabel="iteration", ylabel="objective F")
+    if edited.any():
+        axes.legend(loc="upper right")
+    certificate = atoms.certificate
+    return Panel(
+        title=f"Learning of {sample}",
+        caption=(
+            f"Objective after each update of the atoms. At the end F = {certificate['objective']:.6g}, at most "
+            f"{certificate['duality_gap']:.3g} above the minimum for these atoms (duality gap); the code explains "
+            f"{100 * certificate['explained_variance']:.1f} % of the variance. lambda = {atoms.penalty:.4g}, "
+            f"{atoms.penalty / atoms.penalty_max:.3g} of lambda_max = {atoms.penalty_max:.4g} (scaled units)."
+        ),
+        figure=figure,
+    )
+
+
+def _links_panels(sample: str, folders: Mapping[str, Path]) -> list[Panel]:
+    links = pd.DataFrame(read_table(folders["link_events"] / "links.parquet").columns)
+    bins = read_table(folders["link_events"] / "histograms.parquet").columns
+    if links.empty:
+        return []
+    best = links.sort_values(["p", "kind", "atom"], kind="stable").head(LINKS_SHOWN)
+    columns = min(4, len(best))
+    rows = -(-len(best) // columns)
+    figure = new_figure(18.0, 1.0 + 3.6 * rows)
+    kinds = sorted(set(links["kind"]))
+    for place, (_, link) in enumerate(best.iterrows()):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        own = (bins["atom"] == link["atom"]) & (bins["kind"] == link["kind"])
+        start, stop = bins["start_s"][own], bins["stop_s"][own]
+        color = color_of(kinds.index(link["kind"]))
+        axes.bar(start, bins["bin_rate_hz"][own], stop - start, align="edge", color=color, linewidth=0)
+        axes.axhline(link["rate_hz"], color=INK, linewidth=0.7, linestyle="--")
+        axes.axvline(0, color=GREY, linewidth=0.7)
+        axes.set_xlim(start[0], stop[-1])
+        axes.set_title(
+            f"atom {link['atom']}, {link['kind']}\np = {_p_text(link['p'])}, q = {_p_text(link['q'])}",
+            fontsize=7.5,
+        )
+        if place >= len(best) - columns:
+            axes.set_xlabel("time from event (s)")
+        if place % columns == 0:
+            axes.set_ylabel("occurrences per s")
+    table = best.assign(p=[_p_text(p) for p in best["p"]], q=[_p_text(q) for q in best["q"]])
+    return [
+        Panel(
+            title=f"Atoms around events of {sample}",
+            caption=(
+                f"Rate of occurrences around events for the {len(best)} pairs of atom and kind of event with the smallest p of "
+                f"{len(links)}. Dashed: rate over the recording. p: exact two-sided test over all rotations of the trials; q: "
+                "adjusted over all pairs (Benjamini-Hochberg)."
+            ),
+            figure=figure,
+            table=table.round(3),
+        )
+    ]
+
+
+def _p_text(p: float) -> str:
+    return f"{p:.2g}" if p >= 1e-3 else f"{p:.0e}"
