@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from triptych import __version__
+from triptych.engine.executors import THREAD_VARIABLES
 from triptych.errors import Exit, TriptychError
 from triptych_cli import config_commands, result_commands, run_commands
 from triptych_cli.step_command import StepGroup
@@ -63,6 +64,8 @@ def _stop(_number: int, _frame: object) -> NoReturn:
 def main() -> NoReturn:
     """Entry point: run a command and exit with its code."""
     signal.signal(signal.SIGINT, _stop)
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = "1"  # before any library reads it: workers are the engine's
     try:
         app()
     except TriptychError as error:

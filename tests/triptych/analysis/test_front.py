@@ -75,8 +75,49 @@ def test_few_rows(n: int) -> None:
     assert found.clusters is None or found.clusters.number == 1
 
 
+def test_single_samples_of_groups_are_not_compared() -> None:
+    rng = np.random.default_rng(0)
+    table = {"a": rng.normal(size=40), "b": rng.normal(size=40)}
+    found = analyze(table, samples=["s0", "s1"] * 20, groups={"s0": "x", "s1": "y"}, choice=QUICK)
+    assert found.differences is None
+    assert any("allow no test" in note for note in found.notes)
+
+
 def test_wrong_input_is_refused() -> None:
     with pytest.raises(ValueError, match="sample names"):
         analyze({"a": np.zeros(3)}, samples=["s"])
     with pytest.raises(ValueError, match="positive"):
         analyze({"a": np.zeros(2)}, weights=np.array([1.0, 0.0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", [1.0, 1.5, 3.0])
+def test_planted_kinds_in_35_parameters(effect: float) -> None:
+    """Ten seeds: the number is right in eight or more; kinds that stand apart are told apart."""
+    numbers, agreement = [], []
+    for seed in range(10):
+        table, samples, truth = planted(effect, seed)
+        clusters = analyze(table, samples=samples, seed=seed).clusters
+        assert clusters is not None
+        numbers.append(clusters.number)
+        agreement.append(adjusted_rand_score(truth, clusters.labels))
+    assert sum(number == 3 for number in numbers) >= 8
+    if effect == 3.0:
+        assert min(agreement) >= 0.95
+
+
+@pytest.mark.slow
+def test_no_false_discoveries_without_groups() -> None:
+    """Groups drawn by lot: a feature is called in at most 5 % of studies, up to chance."""
+    calls = []
+    for seed in range(60):
+        table, samples, _ = planted(1.5, seed)
+        rng = np.random.default_rng(1000 + seed)
+        shuffled = {name: values[rng.permutation(480)] for name, values in table.items()}
+        groups = {f"s{i}": "treated" if i >= 4 else "control" for i in range(8)}
+        found = analyze(
+            shuffled, samples=samples, groups=groups, choice=Choice(max_clusters=2, bootstraps=2, nulls=2)
+        )
+        assert found.differences is not None
+        calls.append(bool((found.differences.q < 0.05).any()))
+    assert np.mean(calls) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 60)

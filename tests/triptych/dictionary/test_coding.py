@@ -1,6 +1,7 @@
 """The code of chunks is the code of the whole."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_chunks_cover_every_position_once() -> None:
     spans = [chunks.core(i) for i in range(len(chunks))]
     assert spans[0][0] == 0
     assert spans[-1][1] == 1008
-    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(spans))
 
 
 def test_short_chunks_and_recordings_are_refused() -> None:

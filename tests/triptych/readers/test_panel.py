@@ -17,6 +17,7 @@ from triptych.readers.panel import apply_panel, describe, has_isotope, is_mass_c
         ("VSSC-H", "", False, "scatter"),
         ("FS Lin", "", False, "scatter"),
         ("SSC", "", False, "scatter"),
+        ("FSCArea", "", False, "scatter"),
         ("Event_length", "", True, "instrument"),
         ("Event #", "", False, "instrument"),
         ("HDR-CE", "HDR-CE", False, "instrument"),
@@ -46,6 +47,12 @@ def test_height_and_width_of_a_signal_with_area_are_left_out():
         d.column.name: d.role for d in describe([Column(n) for n in ("PE-A", "PE-H", "PE-W", "APC-H")], False)
     }
     assert roles == {"PE-A": "marker", "PE-H": "pulse", "PE-W": "pulse", "APC-H": "marker"}
+
+
+def test_area_is_left_out_where_signals_are_heights():
+    columns = [Column(name) for name in ("FL1-H", "FL2-H", "FL3-H", "FL2-A", "FL2-W", "FL5-W")]
+    roles = {d.column.name: d.role for d in describe(columns, False)}
+    assert [name for name, role in roles.items() if role == "marker"] == ["FL1-H", "FL2-H", "FL3-H", "FL5-W"]
 
 
 def test_detectors_without_marker_are_left_out_where_others_have_one():

@@ -51,10 +51,10 @@ def study(samples: int = 3, **fields: Any) -> Study:
 
 @pytest.fixture(autouse=True)
 def _own_panels(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chosen(module: str, function: str, *arguments: Any) -> list[Panel]:
-        return panels(*arguments) if function == "panels" else []
+    def chosen(kind: str, name: str, *results: Any) -> list[Panel]:
+        return panels(name, *results)
 
-    monkeypatch.setattr(contents, "_panels", chosen)
+    monkeypatch.setattr(contents, "_sample_panels", chosen)
 
 
 def page(of: Study, most: int = 12, provenance: Any = None) -> str:
@@ -169,6 +169,7 @@ def test_numbers_as_a_reader_wants_them() -> None:
     wanted = ["", "", "yes", "1,234,567", "0.0001234", "12,346", "3", "3 × 4", "0.5", "3"]
     assert [cell(v) for v in values] == wanted
     assert cell(1e300) == "1e+300"
+    assert cell({"a": 1, "b": 0.5}) == "a: 1, b: 0.5"
     assert cell(float("inf")) == "inf"
     assert [seconds(v) for v in (None, 0.123, 59.6, 61, 3700)] == [
         "?",

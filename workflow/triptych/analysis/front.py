@@ -217,6 +217,9 @@ def _compare(
         return None, None
     found = discrimination.compare_groups(medians[grouped], names)
     sizes = ", ".join(f"{name}: {n}" for name, n in found.groups.items())
+    if found.least_p >= 1:
+        notes.append(f"Groups are not compared: so few samples ({sizes}) allow no test.")
+        return None, None
     notes.append(
         f"Groups are compared over samples ({sizes}); the smallest p-value these sizes allow is {found.least_p:.3g}."
     )

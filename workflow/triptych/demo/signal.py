@@ -231,7 +231,7 @@ def _heart() -> Floats:
         (0.228, 0.01, -0.22),
         (0.44, 0.045, 0.28),
     )
-    beat: Floats = sum(a * np.exp(-0.5 * ((t - c) / w) ** 2) for c, w, a in bumps)
+    beat: Floats = np.sum([a * np.exp(-0.5 * ((t - c) / w) ** 2) for c, w, a in bumps], axis=0)
     return beat
 
 

@@ -11,6 +11,21 @@
 True
 """
 
-from triptych.dictionary.front import Learned, encode, learn
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from triptych.dictionary.front import Learned, encode, learn
 
 __all__ = ["Learned", "encode", "learn"]
+
+_HOMES = {"Learned": "front", "encode": "front", "learn": "front"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a front door at its first use: its kernels are heavy to import."""
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

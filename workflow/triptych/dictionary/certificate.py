@@ -64,4 +64,4 @@ def duality_gap(violation: Violation, energies: Energies, penalty: float) -> flo
     largest = penalty / violation.correlation if violation.correlation > 0 else np.inf
     squared, product = energies.residual, energies.product
     scale = min(max(product / squared, 0.0), largest) if squared > 0 else 0.0
-    return float(energies.objective(penalty) - (scale * product - 0.5 * scale**2 * squared))
+    return max(0.0, float(energies.objective(penalty) - (scale * product - 0.5 * scale**2 * squared)))

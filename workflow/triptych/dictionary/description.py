@@ -27,7 +27,8 @@ def spectra(temporal: Floats, sampling_rate_hz: float) -> tuple[Floats, Floats]:
     """
     size = PADDING * temporal.shape[1]
     power = np.abs(fft.rfft(temporal, size, axis=1)) ** 2
-    return np.fft.rfftfreq(size, 1 / sampling_rate_hz), power
+    frequency: Floats = np.asarray(np.fft.rfftfreq(size, 1 / sampling_rate_hz), dtype=np.float64)
+    return frequency, power
 
 
 def peak_frequency(frequency: Floats, power: Floats) -> Floats:
@@ -72,7 +73,7 @@ def peak_asymmetry(temporal: Floats) -> Floats:
     return asymmetry
 
 
-def interval_variation(samples: list[np.ndarray]) -> Floats:  # type: ignore[type-arg]
+def interval_variation(samples: list[np.ndarray]) -> Floats:
     """Robust coefficient of variation of the intervals between occurrences: interquartile range over median, (K,).
 
     One for atoms with fewer than three occurrences, near ln 3 / ln 2 for a Poisson process, near zero for a rhythm.

@@ -21,7 +21,7 @@ from triptych.dictionary.events import Events, Floats
 from triptych.dictionary.residual import residual
 
 CANDIDATES_PER_ATOM = 10
-PEAKS_PER_CHUNK = 3
+PEAKS_PER_CHUNK = 5
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ def draw(patches: list[Patch], n_atoms: int, seed: int) -> tuple[Floats, Floats]
 
 
 def similarity(atoms: tuple[Floats, Floats], one: tuple[Floats, Floats]) -> Floats:
-    """Largest shifted scalar product of unit patterns with one of them, either sign, (M,).
+    """Largest shifted scalar product of unit patterns with one of them, (M,).
+
+    Opposite patterns are not alike: activations are positive.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def similarity(atoms: tuple[Floats, Floats], one: tuple[Floats, Floats]) -> Floa
     """
     size = fft.next_fast_len(2 * one[1].shape[1] - 1, real=True)
     lags = fft.irfft(fft.rfft(atoms[1], size, axis=1) * fft.rfft(one[1], size, axis=1).conj(), size, axis=1)
-    largest: Floats = np.abs(atoms[0] @ one[0][0]) * np.abs(lags).max(axis=1, initial=0.0)
+    largest: Floats = ((atoms[0] @ one[0][0])[:, None] * lags).max(axis=1)
     return largest
 
 

@@ -1,10 +1,11 @@
 """Learning of atoms: code, sum the statistics, update the atoms, and again.
 
-Atoms are added a few at a time, each from the stretch of signal that the atoms before it explain worst, so that a strong pattern
-is explained everywhere before the next is sought, and does not take several atoms. F falls in every coding and every update. Only
-edits may raise it: in the first iterations an atom that died or repeats a stronger one is dropped, and from time to
-time the weakest one, which makes room for what is explained worst by then, and a waveform whose energy lies off the middle of its window is moved there, so that no pattern stays cut. Edits
-are counted in the history. lambda is fixed once, as a fraction of lambda_max, and never scaled again.
+Atoms are added a few at a time, each from the stretch of signal that the atoms before it explain worst, so that a
+strong pattern is explained everywhere before the next is sought, and does not take several atoms. F falls in every coding
+and every update. Only edits may raise it: in the first iterations an atom that died or repeats a stronger one is dropped,
+and from time to time the weakest one, which makes room for what is explained worst by then; and a waveform whose energy
+lies off the middle of its window is moved there, so that no pattern stays cut. Edits are counted in the history. lambda is
+fixed once, as a fraction of lambda_max, and never scaled again.
 
 References
 ----------
@@ -23,7 +24,7 @@ from triptych.dictionary import certificate, initial, lgcd, statistics, update
 from triptych.dictionary.events import Events, Floats, no_events, sorted_events
 from triptych.dictionary.passes import Passes
 
-State = dict[str, np.ndarray]  # type: ignore[type-arg]
+State = dict[str, np.ndarray]
 
 LEAST_ACTIVATIONS = 2
 DUPLICATE = 0.8
@@ -162,9 +163,13 @@ def _edit(
 ) -> tuple[Floats, Floats, Events, int]:
     """Find new atoms in the residual, move waveforms to the middle, drop what died or repeats; returns the number of edits."""
     before = len(atoms.spatial)
+    gain = statistics.gains(summed, atoms.spatial, atoms.temporal)[atoms.events.atom]
+    unshrunk = atoms._replace(
+        events=Events(atoms.events.atom, atoms.events.sample, atoms.events.amplitude * gain)
+    )
     growing = iteration < GROWING * options.max_iterations
     new_spatial, new_temporal = (
-        _grow(passes, atoms, options, penalty) if growing else (atoms.spatial[:0], atoms.temporal[:0])
+        _grow(passes, unshrunk, options, penalty) if growing else (atoms.spatial[:0], atoms.temporal[:0])
     )
     centred, moved = _center(passes, atoms)
     kept = _kept(summed, centred)

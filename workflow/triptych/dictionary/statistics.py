@@ -95,7 +95,7 @@ def partial(signal: Floats, start: int, stop: int, events: Events, n_atoms: int,
     return Statistics(
         phi,
         patches(signal, own, start, n_atoms, length),
-        np.bincount(own.atom, own.amplitude, minlength=n_atoms),
+        np.bincount(own.atom, own.amplitude, minlength=n_atoms).astype(np.float64),
         np.bincount(own.atom, minlength=n_atoms).astype(np.float64),
     )
 
@@ -138,3 +138,11 @@ def explained(statistics: Statistics, spatial: Floats, temporal: Floats, energy:
     own = own_energy(statistics, spatial, temporal)
     share: Floats = (2 * projections(statistics, spatial, temporal) - own) / energy
     return share
+
+
+def gains(statistics: Statistics, spatial: Floats, temporal: Floats) -> Floats:
+    """Factors of the atoms' shares that fit the signal best, which undo the shrinkage by lambda, (K,), at least one."""
+    products = np.einsum("kld,kld->kl", statistics.phi, gram(spatial, temporal))
+    crossed = projections(statistics, spatial, temporal)
+    fitted: Floats = np.linalg.lstsq(products, crossed, rcond=1e-10)[0]
+    return np.maximum(fitted, 1.0)

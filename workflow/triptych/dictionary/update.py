@@ -59,7 +59,7 @@ def update(
     sweep = _Sweep(statistics, temporal)
     value = objective(statistics, spatial, temporal, energy, penalty)
     for _ in range(MAX_SWEEPS):
-        for k in np.flatnonzero(statistics.count):
+        for k in np.flatnonzero(statistics.count).tolist():
             sweep.renew_map(k, spatial, temporal)
             sweep.renew_waveform(k, spatial, temporal)
         before, value = value, objective(statistics, spatial, temporal, energy, penalty)

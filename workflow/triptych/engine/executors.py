@@ -133,7 +133,10 @@ def open_executor(
         if name == "threads" and workers == 1:
             yield _Inline(interrupt)
         elif name == "threads":
-            with ThreadPoolExecutor(workers, thread_name_prefix="block") as pool:
+            # OpenMP keeps its number of threads per thread, so each worker limits its own
+            with ThreadPoolExecutor(
+                workers, thread_name_prefix="block", initializer=one_native_thread
+            ) as pool:
                 yield _Submitting(pool.submit, 2 * workers, interrupt, ())
         elif name == "processes":
             yield from _processes(workers, interrupt)

@@ -1,10 +1,8 @@
-"""From labels to numbers: sizes, shapes, surfaces, orientation and intensity of objects, in nanometres.
-
-``measure`` is the in-memory front door; it is loaded at its first use, because its kernels are heavy to import.
-"""
+"""From labels to numbers: sizes, shapes, surfaces, orientation and intensity of objects, in nanometres."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,14 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PARAMETERS", "measure"]
 
+_HOMES = {"PARAMETERS": "shape", "measure": "whole"}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "measure":
-        from triptych.morphometry.whole import measure
-
-        return measure
-    if name == "PARAMETERS":
-        from triptych.morphometry.shape import PARAMETERS
-
-        return PARAMETERS
+    """Load a front door at its first use: its kernels are heavy to import."""
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -116,7 +116,7 @@ def _open(path: Path, project: bool) -> tuple[Any, list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            raw = readers[path.suffix.lower()](path, preload=False, verbose="ERROR", **options)
+            raw = readers[path.suffix.lower()](path, preload=False, verbose="WARNING", **options)
             if project and raw.info["projs"]:
                 raw.apply_proj(verbose="ERROR")
         except (
@@ -174,7 +174,7 @@ def recording_files(path: Path) -> list[Path]:
 
 
 def _check_length(path: Path, raw: Any) -> None:
-    """The data behind a header must be as long as it says."""
+    """The data behind a header must be as long as it says: the last sample can be read."""
     if raw.n_times < 2:
         raise InputError(f"{path} holds no samples; {COPY_AGAIN}")
     fdt = path.with_suffix(".fdt")
@@ -182,6 +182,12 @@ def _check_length(path: Path, raw: Any) -> None:
         wanted = 4 * raw.n_times * len(raw.ch_names)
         if fdt.stat().st_size < wanted:
             raise InputError(f"{fdt} is truncated: {fdt.stat().st_size} of {wanted} bytes; {COPY_AGAIN}")
+    try:
+        raw.get_data(picks=[0], start=raw.n_times - 1, stop=raw.n_times, verbose="ERROR")
+    except Exception as error:  # as in _open
+        raise InputError(
+            f"{path} is truncated: its last sample cannot be read ({_sentence(error)}); {COPY_AGAIN}"
+        ) from error
 
 
 def read_header(path: Path, *, montage: str = "auto", project: bool = True) -> Header:
@@ -215,7 +221,10 @@ def read_header(path: Path, *, montage: str = "auto", project: bool = True) -> H
     positions[(positions == 0).all(axis=1)] = np.nan
     placed, note = montage_positions(path, names, types, positions, montage)
     notes += [note] if note else []
-    events, spans = _marks(raw)
+    try:
+        events, spans = _marks(raw)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise InputError(f"the events of {path} cannot be read ({_sentence(error)}); {COPY_AGAIN}") from error
     projections = [f"{p['desc']} ({'applied' if p['active'] else 'not applied'})" for p in raw.info["projs"]]
     return Header(
         sampling_rate_hz=float(raw.info["sfreq"]),

@@ -23,7 +23,8 @@ METALS = frozenset(
 )
 TIME = re.compile(r"^(hdr-)?time\b", re.IGNORECASE)
 SCATTER = re.compile(
-    r"^(v|b|r|u|yg)?(fsc|ssc|bsc|fs|ss|fals)(\d*)([^a-z]|$)|^(forward|side) scatter", re.IGNORECASE
+    r"^(v|b|r|u|yg)?(fsc|ssc|bsc|fs|ss|fals)(\d*)([^a-z]|area|height|width|$)|^(forward|side) scatter",
+    re.IGNORECASE,
 )
 INSTRUMENT = re.compile(
     r"^(event[ _-]?(length|number|count|#|id)|cell[ _-]?length|width|center|offset|residual|amplitude|bead ?dist|"
@@ -78,11 +79,12 @@ def describe(columns: Sequence[Column], mass: bool) -> list[Described]:
     """The role of every channel.
 
     Roles: ``time``, ``scatter``, ``instrument``, ``viability``, ``dna``, ``bead``, ``barcode``, ``pulse`` (height or width of
-    a signal whose area is there too), ``unlabelled`` (no marker where other channels have one), ``marker``.
+    a signal whose area is there too; area where most signals of the file are heights), ``unlabelled`` (no marker where other channels have one), ``marker``.
     """
-    names = {column.name.lower() for column in columns}
+    signals = _signals(columns)
     described = [
-        Described(j, column, _marker(column), _role(column, names, mass)) for j, column in enumerate(columns)
+        Described(j, column, _marker(column), _role(column, signals, mass))
+        for j, column in enumerate(columns)
     ]
     labelled = sum(d.role == "marker" and bool(d.marker) for d in described)
     if labelled < 2:
@@ -104,7 +106,7 @@ def _marker(column: Column) -> str:
     return "" if same or generic or label in ("-", "NA", "empty") else label
 
 
-def _role(column: Column, names: set[str], mass: bool) -> str:
+def _role(column: Column, signals: Mapping[str, str], mass: bool) -> str:
     name, label = column.name.strip(), column.label.strip()
     if TIME.search(name):
         return "time"
@@ -121,13 +123,22 @@ def _role(column: Column, names: set[str], mass: bool) -> str:
     if mass and (BARCODE.search(label) or BARCODE.search(name)):
         return "barcode"
     pulse = PULSE.match(name)
-    if pulse is not None and pulse[2].lower()[0] in "hw" and _has_area(pulse[1], names):
+    if pulse is not None and signals[pulse[1].lower()] != pulse[2].lower()[0]:
         return "pulse"
     return "marker"
 
 
-def _has_area(stem: str, names: set[str]) -> bool:
-    return any(f"{stem.lower()}{joint}{area}" in names for joint in "-_ " for area in ("a", "area"))
+def _signals(columns: Sequence[Column]) -> dict[str, str]:
+    """For every signal (``PE`` of ``PE-A``) the measure of its pulse that stands for it: ``a``, ``h`` or ``w``.
+
+    It is the one that most signals of the file have, area before height before width; a signal without it has its own first.
+    """
+    measures: dict[str, set[str]] = {}
+    for column in columns:
+        if (pulse := PULSE.match(column.name.strip())) and not SCATTER.search(column.name):
+            measures.setdefault(pulse[1].lower(), set()).add(pulse[2].lower()[0])
+    usual = max("ahw", key=lambda letter: sum(letter in found for found in measures.values()))
+    return {signal: usual if usual in found else min(found) for signal, found in measures.items()}
 
 
 def read_panel(path: Path) -> list[PanelRow]:

@@ -38,7 +38,8 @@ def cohort_panels(folders: Mapping[str, Path], manifests: Mapping[str, Mapping[s
         return []
     found = open_embedding(folders["analyze_features"] / STORE)
     things = THINGS.get(str(manifests["analyze_features"].get("kind")), "rows")
-    panels = [_correlation_panel(found, things), _components_panel(found, things)]
+    least_stability = float(manifests["analyze_features"].get("settings", {}).get("least_stability", 0.75))
+    panels = [_correlation_panel(found, things), _components_panel(found, things, least_stability)]
     if "cluster_ranking" in found.uns:
         panels.append(_clusters_panel(found, things))
     if "differences" in found.uns:
@@ -98,7 +99,7 @@ def _label_features(axes: Axes, names: list[str], count: int) -> None:
         spine.set_visible(False)
 
 
-def _components_panel(found: AnnData, things: str) -> Panel | None:
+def _components_panel(found: AnnData, things: str, least_stability: float) -> Panel | None:
     if "X_pca" not in found.obsm or found.obsm["X_pca"].shape[1] < 1:
         return None
     shown = found[found.obs["analysed"].to_numpy()]
@@ -115,7 +116,7 @@ def _components_panel(found: AnnData, things: str) -> Panel | None:
     if by is not None:
         _scatter(axes[1], scores, shown.obs[by], order, size, ratio, by, OTHER_COLOURS)
     if choice:
-        _plot_choice(axes[-1], clusters)
+        _plot_choice(axes[-1], clusters, least_stability)
     two = float(ratio[:2].sum())
     number = int(clusters["number"]) if clusters is not None else 1
     weighted = "; the area of a point is its weight" if things == "centers" else ""
@@ -126,8 +127,8 @@ def _components_panel(found: AnnData, things: str) -> Panel | None:
     if choice:
         caption += (
             f"Right: the number of clusters was chosen on {int(clusters['rows']):,} {things}: the greatest at which every "
-            f"cluster recurs in bootstrap samples (stability at least 0.75) and every two stand further apart than a "
-            f"single normal cloud would ({number})."
+            f"cluster recurs in bootstrap samples (stability at least {least_stability:g}) and every two stand "
+            f"further apart than a single normal cloud would ({number})."
         )
     return Panel("Components and clusters", caption, figure)
 
@@ -182,11 +183,11 @@ def _short(name: str, most: int = 16) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def _plot_choice(axes: Axes, clusters: Mapping[str, Any]) -> None:
+def _plot_choice(axes: Axes, clusters: Mapping[str, Any], least_stability: float) -> None:
     tried, number = clusters["tried"], int(clusters["number"])
     axes.plot(tried, clusters["stability"], "o-", color=color_of(0), label="stability")
     axes.plot(tried, clusters["silhouette"], "s-", color=color_of(1), label="silhouette")
-    axes.axhline(0.75, color=LIGHT, linewidth=0.8, zorder=0)
+    axes.axhline(least_stability, color=LIGHT, linewidth=0.8, zorder=0)
     if number > 1:
         axes.axvline(number, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_ylim(min(0.0, float(np.min(clusters["silhouette"]))), 1.02)

@@ -6,9 +6,8 @@ The content depends on manifests and stores alone, so it is the same bytes for t
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ MOST_SVG_BYTES = 400_000
 MOST_FIGURE_BYTES = 6_500_000
 FINE_DPI, COARSE_DPI = 200, 100
 MOST_TABLE_ROWS = 500
+MOST_SCORE_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -148,15 +148,11 @@ def collect(study: Study, max_samples_in_detail: int) -> Content:
 
 def _kind_section(study: Study, kind: str, names: list[str], most: int, pictures: Pictures) -> dict[str, Any]:
     folders, manifests = study.of(kind, "cohort")
-    cohort = [
-        panel
-        for part in ("comparison", "analysis")
-        for panel in _panels(part, "cohort_panels", folders, manifests)
-    ]
+    cohort = _cohort_panels(folders, manifests)
     shown = names[:most]
     samples = []
     for name in shown:
-        own = _panels(kind, "panels", name, *study.of(name, "sample"))
+        own = _sample_panels(kind, name, *study.of(name, "sample"))
         samples.append(
             {"name": name, "id": anchor(kind, name), "panels": [_panel(p, kind, pictures) for p in own]}
         )
@@ -171,13 +167,20 @@ def _kind_section(study: Study, kind: str, names: list[str], most: int, pictures
     }
 
 
-def _panels(module: str, function: str, *arguments: Any) -> Iterable[Panel]:
-    """Panels of a module of this room, where it has the function."""
-    if importlib.util.find_spec(f"triptych.report.{module}") is None:
-        return []
-    found = importlib.import_module(f"triptych.report.{module}")
-    made: Iterable[Panel] = getattr(found, function)(*arguments) if hasattr(found, function) else []
+def _sample_panels(
+    kind: str, name: str, folders: Mapping[str, Path], manifests: Mapping[str, Mapping[str, Any]]
+) -> list[Panel]:
+    """Panels of one sample; the module of a kind is imported when there is a sample of it."""
+    module = importlib.import_module(f"triptych.report.{kind}")
+    made: list[Panel] = module.panels(name, folders, manifests)
     return made
+
+
+def _cohort_panels(folders: Mapping[str, Path], manifests: Mapping[str, Mapping[str, Any]]) -> list[Panel]:
+    """Panels of all samples of one kind."""
+    from triptych.report import analysis, comparison
+
+    return [*comparison.cohort_panels(folders, manifests), *analysis.cohort_panels(folders, manifests)]
 
 
 def _panel(panel: Panel, section: str, pictures: Pictures) -> dict[str, Any]:
@@ -211,6 +214,8 @@ def cell(value: Any) -> str:
         if 1e4 <= abs(number) < 1e9:
             return f"{number:,.0f}"
         return f"{number:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {cell(v)}" for key, v in value.items())
     if isinstance(value, list | tuple):
         return " × ".join(cell(v) for v in value)
     return str(value)
@@ -239,7 +244,7 @@ def _words(name: str) -> str:
 
 
 def _scores(study: Study, kind: str, names: list[str]) -> dict[str, Any] | None:
-    """Every score of every sample of a kind: one row per sample, one column per step and score."""
+    """Every score of every sample of a kind."""
     columns: dict[tuple[str, str], None] = {}
     found: dict[str, dict[tuple[str, str], Any]] = {}
     for name in names:
@@ -249,7 +254,14 @@ def _scores(study: Study, kind: str, names: list[str]) -> dict[str, Any] | None:
                 found.setdefault(name, {})[step, key] = value
     if not columns:
         return None
-    rows = [[name, *(cell(found[name].get(c)) for c in columns)] for name in names if name in found]
+    scored = [name for name in names if name in found]
+    if len(scored) <= MOST_SCORE_COLUMNS:  # few samples stand side by side, so that they are easy to compare
+        rows = [
+            [_words(key), step.replace("_", "-"), *(cell(found[name].get((step, key))) for name in scored)]
+            for step, key in columns
+        ]
+        return {"columns": ["score", "step", *scored], "rows": rows, "cut": 0}
+    rows = [[name, *(cell(found[name].get(c)) for c in columns)] for name in scored]
     heads = [f"{step.replace('_', '-')}: {_words(key)}" for step, key in columns]
     return {
         "columns": ["sample", *heads],

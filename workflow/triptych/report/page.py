@@ -52,7 +52,7 @@ def render_page(content: Mapping[str, Any], pictures: Mapping[str, bytes], prove
 def data_uri(key: str, picture: bytes) -> str:
     """A picture as a ``data:`` address."""
     if key.endswith(".svg"):
-        # An XML declaration and document type are of no use inside a page, and coordinates carry needless digits.
+        # Without XML declaration and document type, which name an address on the network.
         picture = re.sub(rb"^.*?(?=<svg)", b"", picture, count=1, flags=re.DOTALL)
     return f"data:{MIME[key.rpartition('.')[2]]};base64,{base64.b64encode(picture).decode()}"
 

@@ -107,13 +107,12 @@ def _described(folders: Mapping[str, Path]) -> pd.DataFrame | None:
     if "describe_atoms" not in folders:
         return None
     table = read_table(folders["describe_atoms"] / "atoms.parquet")
-    frame = pd.DataFrame(table.columns)
-    frame = frame.drop(columns=[name for name in frame if frame[name].isna().all()])
-    units = {name: table.fields[name].unit for name in frame}
-    frame = frame.rename(
-        columns={
-            name: f"{name.replace('_', ' ')} ({unit})" if unit not in ("", "1") else name.replace("_", " ")
-            for name, unit in units.items()
+    shown = {name: column for name, column in table.columns.items() if not pd.isna(column).all()}
+    units = {name: table.fields[name].unit for name in shown}
+    frame = pd.DataFrame(
+        {
+            name.replace("_", " ") + (f" ({units[name]})" if units[name] not in ("", "1") else ""): column
+            for name, column in shown.items()
         }
     )
     return frame.round(3)
@@ -129,7 +128,7 @@ def _waveform(axes: Axes, atoms: Dictionary, k: int, *, bottom: bool, described:
     text = f"{100 * atoms.explained[k]:.1f} %"
     if described is not None:
         text += f", {described['rate (1/min)'][k]:.0f}/min"
-    axes.text(1.0, 1.0, text, transform=axes.transAxes, ha="right", va="top", fontsize=6.5, color=INK)
+    axes.set_title(text, loc="right", fontsize=6.5, fontweight="normal", pad=1)
     if bottom:
         axes.set_xlabel("time (ms)")
     else:

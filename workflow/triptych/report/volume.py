@@ -21,7 +21,6 @@ from triptych.stores.volume import Volume, open_volume, plan_levels, read_histog
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["cohort_panels", "panels"]
 
@@ -155,12 +154,20 @@ def _sizes(sample: str, table: Table) -> Panel:
     volume = columns["volume"]
     if volume.size:
         edges = np.geomspace(volume.min() * 0.95, volume.max() * 1.05, 25)
-        left.hist([volume[~cut], volume[cut]], edges, stacked=True, color=[BLUE, GREY], label=["whole", "cut by the border"])
+        left.hist(
+            [volume[~cut], volume[cut]],
+            edges,
+            stacked=True,
+            color=[BLUE, GREY],
+            label=["whole", "cut by the border"],
+        )
         left.set_xscale("log")
         left.legend()
     left.set(xlabel="volume [µm³]", ylabel="objects", title="sizes")
     for chosen, color, label in ((cut, GREY, "cut by the border"), (~cut, BLUE, "whole")):
-        right.scatter(volume[chosen], columns["sphericity"][chosen], s=10, color=color, label=label, linewidths=0)
+        right.scatter(
+            volume[chosen], columns["sphericity"][chosen], s=10, color=color, label=label, linewidths=0
+        )
     if volume.size:
         right.set_xscale("log")
     right.set(xlabel="volume [µm³]", ylabel="sphericity", title="sizes and shapes")

@@ -1,10 +1,8 @@
-"""From boundary maps to cells: pure numerics on arrays.
-
-``segment`` is the in-memory front door; it is loaded at its first use, because its kernels are heavy to import.
-"""
+"""From boundary maps to cells: pure numerics on arrays."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,10 +10,11 @@ if TYPE_CHECKING:
 
 __all__ = ["segment"]
 
+_HOMES = {"segment": "whole"}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "segment":
-        from triptych.segmentation.whole import segment
-
-        return segment
+    """Load a front door at its first use: its kernels are heavy to import."""
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ from triptych.segmentation.contacts import Contacts
 
 Spacing = tuple[float, float, float]
 # A fragment with more of its surface than this on the border of the volume may have neighbours outside.
-MAX_RIM = 0.5
+MAX_RIM = 0.45
 
 Shared = tuple[float, float]
 

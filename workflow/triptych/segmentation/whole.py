@@ -73,7 +73,7 @@ def plan_segmentation(
     least = 1.5 * finest if seed_distance_nm is None else seed_distance_nm
     core = max(least, 6 * finest if core_distance_nm is None else core_distance_nm)
     reach = core + 2 * finest * (1 + contrast) if reach_nm is None else reach_nm
-    absorb = (8 * finest) ** 3 if absorb_volume_nm3 is None else absorb_volume_nm3
+    absorb = (10 * finest) ** 3 if absorb_volume_nm3 is None else absorb_volume_nm3
     in_plane = voxel_size_nm[0] > COARSE_Z * min(voxel_size_nm[1:])
     return Plan(
         voxel_size_nm,
@@ -164,7 +164,7 @@ def segment(
     reach_nm : longest path from a seed, in nm of clear tissue; None for the core distance and two finest voxels of boundary.
     merge_below : fragments whose common face has a smaller mean boundary probability are joined.
     enclosed_fraction : a fragment with this share of its contacts to one larger object is joined to it; above 1 for never.
-    absorb_volume_nm3 : smaller objects go to the neighbour with the weakest boundary; None for the cube of eight finest voxels.
+    absorb_volume_nm3 : smaller objects go to the neighbour with the weakest boundary; None for the cube of ten finest voxels.
     min_object_volume_nm3 : smaller objects that are left are removed.
     fill_membrane : whether membrane voxels get the label of the nearest object.
 

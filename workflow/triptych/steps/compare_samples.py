@@ -7,6 +7,7 @@ the linearised embedding and the scores.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,12 @@ def _check_features(first_name: str, first: StoredMeasure, name: str, other: Sto
         )
 
 
+def _spare_backends() -> None:
+    """Keep POT from loading array libraries that an exact plan does not need, before it is first imported."""
+    for library in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):
+        os.environ.setdefault(f"POT_BACKEND_DISABLE_{library}", "1")
+
+
 def _tile_key(index: int) -> str:
     return f"scratch/tiles/{index:06d}.npz"
 
@@ -124,6 +131,7 @@ def _compare_tile(context: Context, index: int) -> None:
     from triptych.engine.files import save_arrays
     from triptych.quantization.front import interval
 
+    _spare_backends()
     row, column = _tiles(context)[index]
     above = [_for_transport(_measure(context, name)) for name in _samples_of(context, row)]
     beside = (
@@ -163,6 +171,7 @@ def _write(context: Context) -> None:
     from triptych.stores.table import Field as Column
     from triptych.stores.table import write_table
 
+    _spare_backends()
     names = list(context.collections["measures"])
     found = _gather(context)
     first, second = np.triu_indices(len(names), k=1)

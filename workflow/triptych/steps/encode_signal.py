@@ -99,7 +99,7 @@ def _key(kind: str, index: int) -> str:
 def _save(context: Context, key: str, events: Events, **more: Any) -> None:
     from triptych.engine.files import save_arrays
 
-    arrays = {"atom": events.atom, "sample": events.sample, "amplitude": events.amplitude}
+    arrays: dict[str, Any] = {"atom": events.atom, "sample": events.sample, "amplitude": events.amplitude}
     save_arrays(context.path(key), {**arrays, **more})
 
 

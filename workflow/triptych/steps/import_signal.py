@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, field_validator
 
 from triptych.engine.step import Context, Estimate, Input, Map, Reduce, Settings, Step
-from triptych.errors import InputError, UsageError
+from triptych.errors import InputError
+from triptych.steps.signal_plan import (
+    PLAN,
+    bad_channels_of,
+    broken_spans,
+    filtering_of,
+    header_of,
+    plan_of,
+    prepare,
+)
 
 if TYPE_CHECKING:
     from triptych.dictionary.fir import Filtering
-    from triptych.readers.mne import Header
-
-LEAST_AVERAGED = 16
-PLAN = "scratch/plan.npz"
 
 
 class ImportSignalSettings(Settings):
@@ -106,95 +111,6 @@ def recording_files(path: Path) -> Sequence[Path]:
     return recording_files(path)
 
 
-def _header(context: Context) -> Header:
-    from triptych.readers.mne import read_header
-
-    settings = context.settings
-    return read_header(context.source("raw"), montage=settings.montage, project=settings.apply_projections)
-
-
-def _filtering(settings: ImportSignalSettings, rate_hz: float) -> Filtering:
-    from triptych.dictionary import fir
-
-    try:
-        return fir.design(
-            rate_hz,
-            fir.rational(rate_hz, settings.sampling_rate_hz),
-            settings.high_pass_hz or None,
-            settings.low_pass_hz or None,
-            settings.notch_hz or None,
-        )
-    except ValueError as error:
-        raise UsageError(f"import_signal at {rate_hz:g} Hz: {error}") from error
-
-
-def _bad_channels(settings: ImportSignalSettings, header: Header) -> list[str]:
-    named = [name.strip() for name in settings.bad_channels.split(",") if name.strip()]
-    if unknown := [name for name in named if name not in header.names]:
-        raise InputError(
-            f"bad_channels names {unknown[0]!r}, which the recording does not have; its channels are "
-            f"{', '.join(header.names[:8])}, ..."
-        )
-    return sorted(set(named) | set(header.bad_channels), key=header.names.index)
-
-
-def prepare(context: Context) -> None:
-    """Read the header, choose channels, write the metadata of the arrays and the plan of the blocks."""
-    import numpy as np
-
-    from triptych.engine.files import save_arrays
-    from triptych.readers.mne import BRAIN
-    from triptych.stores import signal
-
-    header, settings, path = _header(context), context.settings, context.source("raw")
-    bad = _bad_channels(settings, header)
-    brain = [i for i in header.of(BRAIN) if header.names[i] not in bad]
-    if not brain:
-        raise InputError(
-            f"{path} has no MEG or EEG channel that is not bad; its channels are of type "
-            f"{', '.join(sorted(set(header.types)))}"
-        )
-    analog = header.of(("eog", "ecg", "emg"))
-    trigger = header.of(("stim",))
-    filtering = _filtering(settings, header.sampling_rate_hz)
-    if header.samples <= 2 * filtering.half:
-        raise InputError(
-            f"{path} lasts {header.samples / header.sampling_rate_hz:.3g} s, which is shorter than the filter "
-            f"({2 * filtering.half / header.sampling_rate_hz:.3g} s); set high_pass_hz higher, or 0"
-        )
-    rate = header.sampling_rate_hz * filtering.up / filtering.down
-    samples = filtering.samples(header.samples)
-    chunk = max(1, round(settings.chunk_s * rate))
-    references = len(analog) + len(trigger)
-    signal.create_arrays(context.path(signal.STORE), len(brain), references, samples, chunk)
-    save_arrays(
-        context.path(PLAN),
-        {
-            "brain": np.array(brain, np.int64),
-            "analog": np.array(analog, np.int64),
-            "trigger": np.array(trigger, np.int64),
-            "averaged": np.array(_averaged(settings, header, brain), np.int64),
-            "samples": np.array(samples),
-            "chunk": np.array(chunk),
-            "raw_samples": np.array(header.samples),
-            "raw_rate_hz": np.array(header.sampling_rate_hz),
-            "names": np.array(header.names),
-        },
-    )
-
-
-def _averaged(settings: ImportSignalSettings, header: Header, brain: list[int]) -> list[int]:
-    """Rows of the data that the average reference is taken over; none where it is not taken."""
-    rows = [row for row, i in enumerate(brain) if header.types[i] == "eeg"]
-    return rows if settings.eeg_reference == "average" and len(rows) >= LEAST_AVERAGED else []
-
-
-def _plan(context: Context) -> Any:
-    from triptych.engine.files import load_arrays
-
-    return load_arrays(context.path(PLAN))
-
-
 def prepared(context: Context) -> Sequence[str]:
     """The arrays' metadata and the plan; there is a reference array only where there are such channels."""
     return [PLAN, "signal.zarr/data/zarr.json", "signal.zarr/reference/zarr.json"]
@@ -202,7 +118,7 @@ def prepared(context: Context) -> Sequence[str]:
 
 def chunks(context: Context) -> int:
     """Number of chunks of time."""
-    plan = _plan(context)
+    plan = plan_of(context)
     return -(-int(plan["samples"]) // int(plan["chunk"]))
 
 
@@ -210,7 +126,7 @@ def owned(context: Context, index: int) -> Sequence[str]:
     """The chunk files and the summary of a block."""
     from triptych.stores.signal import chunk_keys
 
-    plan = _plan(context)
+    plan = plan_of(context)
     references = len(plan["analog"]) + len(plan["trigger"])
     return [*chunk_keys(index, references), f"scratch/chunk/{index:06d}.npz"]
 
@@ -224,9 +140,9 @@ def filter_chunk(context: Context, index: int) -> None:
     from triptych.readers.mne import read_samples
     from triptych.stores import signal
 
-    plan, settings, path = _plan(context), context.settings, context.source("raw")
+    plan, settings, path = plan_of(context), context.settings, context.source("raw")
     raw_samples, rate = int(plan["raw_samples"]), float(plan["raw_rate_hz"])
-    filtering = _filtering(settings, rate)
+    filtering = filtering_of(settings, rate)
     start = index * int(plan["chunk"])
     stop = min(start + int(plan["chunk"]), int(plan["samples"]))
     channels = [*plan["brain"].tolist(), *plan["analog"].tolist()]
@@ -302,7 +218,7 @@ def finish(context: Context) -> None:
     from triptych.readers.mne import UNITS, Mark
     from triptych.stores import signal
 
-    header, plan, settings = _header(context), _plan(context), context.settings
+    header, plan, settings = header_of(context), plan_of(context), context.settings
     parts = [load_arrays(context.path(f"scratch/chunk/{i:06d}.npz")) for i in range(chunks(context))]
     brain, references = plan["brain"].tolist(), [*plan["analog"].tolist(), *plan["trigger"].tolist()]
     types = [header.types[i] for i in brain]
@@ -312,14 +228,14 @@ def finish(context: Context) -> None:
         raise InputError(
             f"{context.source('raw')}: most {flat[0]} channels are flat; mark the flat ones as bad_channels"
         )
-    filtering = _filtering(settings, header.sampling_rate_hz)
+    filtering = filtering_of(settings, header.sampling_rate_hz)
     rate = header.sampling_rate_hz * filtering.up / filtering.down
     scale = np.array([scales[kind] for kind in types])
     product = sum(part["product"] for part in parts) / np.outer(scale, scale)
     values = np.linalg.eigvalsh(product)
     spans = [*header.bad_spans, *(Mark(a, b - a, "excluded") for a, b in settings.excluded_spans_s)]
-    spans += _broken_spans(np.concatenate([part["broken"] for part in parts]), filtering.half, header)
-    bad = _bad_channels(settings, header)
+    spans += broken_spans(np.concatenate([part["broken"] for part in parts]), filtering.half, header)
+    bad = bad_channels_of(settings, header)
     signal.write_attributes(
         context.path(signal.STORE),
         signal.SignalInfo(
@@ -345,24 +261,6 @@ def finish(context: Context) -> None:
         ),
     )
     _write_marks(context, header.events, rate, int(plan["samples"]))
-
-
-def _broken_spans(samples: Any, half: int, header: Header) -> list[Any]:
-    """Spans around values that are not finite, as wide as the filter spreads them."""
-    import numpy as np
-
-    from triptych.readers.mne import Mark
-
-    samples = np.unique(samples)
-    if not len(samples):
-        return []
-    rate = header.sampling_rate_hz
-    runs = np.split(samples, np.flatnonzero(np.diff(samples) > 2 * half + 1) + 1)
-    spans = []
-    for run in runs:
-        start, stop = max(0, int(run[0]) - half), min(header.samples, int(run[-1]) + half + 1)
-        spans.append(Mark(start / rate, (stop - start) / rate, "not finite"))
-    return spans
 
 
 def _write_marks(context: Context, marks: Sequence[Any], rate: float, samples: int) -> None:
@@ -403,7 +301,7 @@ def summary(context: Context) -> dict[str, Any]:
 
     from triptych.stores import signal
 
-    header = _header(context)
+    header = header_of(context)
     info = signal.open_signal(context.path(signal.STORE)).info
     events = signal.read_events(context.path(signal.EVENTS))
     kinds, numbers = np.unique(events.columns["kind"], return_counts=True)

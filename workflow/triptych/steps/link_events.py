@@ -171,7 +171,8 @@ def summary(context: Context) -> dict[str, Any]:
     links = read_table(context.path(LINKS)).columns
     marks = read_events(context.source("events")).columns["kind"].tolist()
     kinds = sorted(set(links["kind"].tolist()))
-    notes, scores = [], {}
+    notes: list[str] = []
+    scores: dict[str, Any] = {}
     if not marks:
         notes.append("the recording has no events, so there is nothing to link")
     if few := sorted(set(marks) - set(kinds)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from triptych.engine.step import Context, Estimate, Input, Iterate, Kind, Reduce, Settings, Step, load_state
-from triptych.errors import InputError
+from triptych.steps.described_rows import Rows, open_rows, population_codes, populations_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,136 +48,6 @@ class QuantizeCloudSettings(Settings):
     )
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of a sample, read by chunks in float64, scaled where a scaling is given.
-
-    ``kept`` are the columns in use, ``center`` and ``scale`` (d,) belong to them; ``clip`` is None without a scaling.
-    """
-
-    path: Any
-    n_rows: int
-    chunk: int
-    features: tuple[str, ...]
-    units: tuple[str, ...]
-    kept: tuple[int, ...]
-    content: str
-    center: NDArray[np.float64] | None = None
-    scale: NDArray[np.float64] | None = None
-    clip: float | None = None
-
-    @property
-    def n_chunks(self) -> int:
-        return -(-self.n_rows // self.chunk)
-
-    def stretch(self, index: int) -> tuple[int, int]:
-        return index * self.chunk, min((index + 1) * self.chunk, self.n_rows)
-
-    def read(self, index: int) -> NDArray[np.float64]:
-        """One chunk of rows; with a scaling, missing values stand at the cohort's median."""
-        import numpy as np
-
-        values = self._stored(index)[:, list(self.kept)]
-        if self.center is not None and self.scale is not None and self.clip is not None:
-            values = (values - self.center) / self.scale
-            return np.clip(
-                np.nan_to_num(values, nan=0.0, posinf=self.clip, neginf=-self.clip), -self.clip, self.clip
-            )
-        if not np.isfinite(values).all():
-            row, j = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
-            raise InputError(
-                f"{self.path} has no finite {self.features[j]} in row {self.stretch(index)[0] + row + 1}; "
-                "add the kind to quantize_cloud.scaled_kinds, which puts missing values at the cohort's median"
-            )
-        return values
-
-    def _stored(self, index: int) -> NDArray[np.float64]:
-        import numpy as np
-
-        if self.path.suffix == ".parquet":
-            from triptych.stores.table import read_row_group
-
-            columns = read_row_group(self.path, index)
-            return np.stack([np.asarray(columns[name], np.float64) for name in self._all()], axis=1)
-        from triptych.stores.cloud import open_cloud
-
-        start, stop = self.stretch(index)
-        return np.asarray(open_cloud(self.path).events[start:stop], dtype=np.float64)
-
-    def _all(self) -> list[str]:
-        from triptych.stores.table import read_info
-
-        return read_info(self.path).features
-
-
-def _rows(context: Context) -> _Rows:
-    """The rows of the sample with the scaling of the cohort, where one is given."""
-    source = context.inputs["cloud"]
-    if source.path.suffix == ".parquet":
-        from triptych.stores.table import ROW_GROUP, read_info
-
-        info = read_info(source.path)
-        names = tuple(info.features)
-        units = tuple(info.fields[name].unit for name in names)
-        n_rows, chunk, content = info.rows, ROW_GROUP, source.digest
-    else:
-        from triptych.stores.cloud import open_cloud
-
-        cloud = open_cloud(source.path)
-        names = tuple(channel.label for channel in cloud.channels)
-        units = tuple(channel.unit for channel in cloud.channels)
-        n_rows, chunk, content = int(cloud.events.shape[0]), cloud.chunk_events, cloud.content
-    if n_rows < 1 or not names:
-        raise InputError(
-            f"{source.path} describes {n_rows} things by {len(names)} features; leave the sample out"
-        )
-    if "scaling" not in context.inputs:
-        return _Rows(source.path, n_rows, chunk, names, units, tuple(range(len(names))), content)
-    return _scaled(context, _Rows(source.path, n_rows, chunk, names, units, (), content))
-
-
-def _scaled(context: Context, rows: _Rows) -> _Rows:
-    """Keep the features that vary over the cohort, with their center and scale."""
-    import numpy as np
-
-    from triptych.stores.table import read_table
-
-    path = context.source("scaling")
-    table = read_table(path, ["feature", "unit", "center", "scale"]).columns
-    place = {str(name): i for i, name in enumerate(table["feature"])}
-    kept = []
-    for j, (name, unit) in enumerate(zip(rows.features, rows.units, strict=True)):
-        if name not in place:
-            raise InputError(
-                f"{path} has no scaling of feature {name} of {rows.path}; run scale_features again"
-            )
-        if str(table["unit"][place[name]]) != unit:
-            raise InputError(
-                f"{path} scales {name} in {table['unit'][place[name]]} but {rows.path} has it in {unit}; "
-                "run scale_features again"
-            )
-        scale = float(table["scale"][place[name]])
-        if np.isfinite(scale) and scale > 0:
-            kept.append(j)
-    if not kept:
-        raise InputError(
-            f"{path} has no feature that varies over the cohort; check the features of {rows.path}"
-        )
-    order = [place[rows.features[j]] for j in kept]
-    return _Rows(
-        rows.path,
-        rows.n_rows,
-        rows.chunk,
-        tuple(rows.features[j] for j in kept),
-        tuple(rows.units[j] for j in kept),
-        tuple(kept),
-        rows.content,
-        np.asarray(table["center"], np.float64)[order],
-        np.asarray(table["scale"], np.float64)[order],
-        context.settings.clip,
-    )
-
-
 def _start(context: Context) -> State:
     """Centers from the subsample; a cloud of at most K events is its own measure and needs no pass."""
     import numpy as np
@@ -186,12 +56,12 @@ def _start(context: Context) -> State:
     from triptych.quantization.seeding import subsample_rows
 
     settings: QuantizeCloudSettings = context.settings
-    rows = _rows(context)
+    rows = open_rows(context)
     if rows.n_rows <= settings.n_centers:
         events = np.concatenate([rows.read(i) for i in range(rows.n_chunks)])
         offset, centers = np.zeros(events.shape[1]), events
     else:
-        drawn = subsample_rows(rows.n_rows, settings.subsample_size, settings.seed)
+        drawn = subsample_rows(rows.n_rows, max(settings.subsample_size, settings.n_centers), settings.seed)
         pieces = context.map(partial(_draw, rows, drawn), range(rows.n_chunks))
         offset, centers = front.start(
             np.concatenate(list(pieces)), settings.n_centers, settings.seed, settings.subsample_passes
@@ -199,7 +69,7 @@ def _start(context: Context) -> State:
     return {"offset": offset, "centers": centers, "history": np.empty(0)}
 
 
-def _draw(rows: _Rows, drawn: NDArray[np.int64], index: int) -> NDArray[np.float64]:
+def _draw(rows: Rows, drawn: NDArray[np.int64], index: int) -> NDArray[np.float64]:
     start, stop = rows.stretch(index)
     inside = drawn[(drawn >= start) & (drawn < stop)]
     return rows.read(index)[inside - start]
@@ -211,7 +81,7 @@ def _advance(context: Context, state: State) -> State:
 
     from triptych.quantization import lloyd
 
-    rows = _rows(context)
+    rows = open_rows(context)
     parts = context.map(partial(_pass, rows, state["offset"], state["centers"]), range(rows.n_chunks))
     sums = lloyd.merge_all(parts)
     history = np.append(state["history"], sums.square.sum())
@@ -219,7 +89,7 @@ def _advance(context: Context, state: State) -> State:
 
 
 def _pass(
-    rows: _Rows, offset: NDArray[np.float64], centers: NDArray[np.float64], index: int
+    rows: Rows, offset: NDArray[np.float64], centers: NDArray[np.float64], index: int
 ) -> lloyd.CellSums:
     from triptych.quantization import front, lloyd
 
@@ -229,7 +99,7 @@ def _pass(
 def _finished(context: Context, state: State) -> bool:
     from triptych.quantization.lloyd import settled
 
-    if _rows(context).n_rows <= context.settings.n_centers:
+    if open_rows(context).n_rows <= context.settings.n_centers:
         return True
     return settled(state["history"], context.settings.tolerance)
 
@@ -241,10 +111,10 @@ def _certify(context: Context) -> None:
     from triptych.quantization import certificate, lloyd, moments
     from triptych.stores.measure import STORE, StoredMeasure, write_measure
 
-    rows = _rows(context)
+    rows = open_rows(context)
     state = load_state(context, "lloyd")
     offset, centers = state["offset"], state["centers"]
-    populations = _populations(rows)
+    populations = populations_of(rows)
     sums, total, composition = None, None, None
     for part in context.map(
         partial(_certify_chunk, rows, offset, centers, len(populations)), range(rows.n_chunks)
@@ -295,7 +165,7 @@ class _Certified:
 
 
 def _certify_chunk(
-    rows: _Rows, offset: NDArray[np.float64], centers: NDArray[np.float64], n_populations: int, index: int
+    rows: Rows, offset: NDArray[np.float64], centers: NDArray[np.float64], n_populations: int, index: int
 ) -> _Certified:
     import numpy as np
 
@@ -305,37 +175,18 @@ def _certify_chunk(
     sums, labels = certificate.partial(values, centers)
     counts = np.zeros((len(centers), n_populations), np.int64)
     if n_populations:
-        codes = _codes(rows, index)
+        codes = population_codes(rows, index)
         flat = np.bincount(labels.astype(np.int64) * n_populations + codes, minlength=counts.size)
         counts = flat.reshape(counts.shape).astype(np.int64)
     return _Certified(sums, moments.partial(values), counts)
 
 
-def _populations(rows: _Rows) -> tuple[str, ...]:
-    if rows.path.suffix == ".parquet":
-        return ()
-    from triptych.stores.cloud import open_cloud
-
-    return open_cloud(rows.path).populations
-
-
-def _codes(rows: _Rows, index: int) -> NDArray[np.int64]:
-    import numpy as np
-
-    from triptych.stores.cloud import open_cloud
-
-    start, stop = rows.stretch(index)
-    stored = open_cloud(rows.path).population
-    assert stored is not None
-    return np.asarray(stored[start:stop], dtype=np.int64)
-
-
-def _own_composition(rows: _Rows, n_populations: int) -> NDArray[np.int64]:
+def _own_composition(rows: Rows, n_populations: int) -> NDArray[np.int64]:
     import numpy as np
 
     if not n_populations:
         return np.zeros((rows.n_rows, 0), np.int64)
-    codes = np.concatenate([_codes(rows, index) for index in range(rows.n_chunks)])
+    codes = np.concatenate([population_codes(rows, index) for index in range(rows.n_chunks)])
     return np.eye(n_populations, dtype=np.int64)[codes]
 
 

@@ -80,7 +80,7 @@ class SegmentVolumeSettings(BlockSettings):
     absorb_volume_nm3: float | None = Field(
         None,
         ge=0,
-        description="Smaller objects go to the neighbour with the weakest boundary, nm^3; none: (8 finest voxels)^3.",
+        description="Smaller objects go to the neighbour with the weakest boundary, nm^3; none: (10 finest voxels)^3.",
     )
     min_object_volume_nm3: float = Field(
         0.0, ge=0, description="Smaller objects that are left are removed, nm^3."

@@ -13,15 +13,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from triptych.analysis import Analysis
-from triptych.analysis.discrimination import Differences
 from triptych.stores.rows import Rows
+
+if TYPE_CHECKING:
+    from triptych.analysis import Analysis
+    from triptych.analysis.discrimination import Differences
 
 Array = np.ndarray[Any, Any]
 

@@ -130,7 +130,7 @@ def write_activations(
 
     ``peaks`` (K,) is the sample of each waveform's largest excursion, so that a reader knows when an activation peaks.
     """
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "atom": np.asarray(atom, np.int32),
         "sample": np.asarray(sample, np.int64),
         "time_s": np.asarray(sample, np.float64) / sampling_rate_hz,

@@ -214,9 +214,10 @@ def open_signal(path: Path) -> Signal:
             dtype=np.float64,
         ).reshape(-1, 3)
         stored["bad_spans"] = np.array(stored["bad_spans"], dtype=np.float64).reshape(-1, 2)
-        info = SignalInfo(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-        )
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+        }
+        info = SignalInfo(**fields)
         return Signal(info, group["data"], group["reference"] if info.reference_names else None)
     except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
         raise InputError(f"{path} is not a whole signal ({type(error).__name__}); {REMEDY}") from error
