@@ -60,7 +60,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
 
     findings = examine(Path.cwd())
     if as_json:
-        print(json.dumps([finding.as_json() for finding in findings]))
+        print(json.dumps({"findings": [finding.as_json() for finding in findings]}))
     else:
         for finding in findings:
             print(

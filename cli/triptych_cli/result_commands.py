@@ -30,13 +30,11 @@ def status(
     ] = False,
 ) -> None:
     """Every step of every sample: waiting, running with its blocks, done, failed and why."""
-    from triptych.steps import open_study
     from triptych.study.driver_lock import live_driver
     from triptych.study.status import study_status
 
-    config = _config_of(study)
     while True:
-        found = open_study(config)
+        found = _open_last(study)
         statuses = study_status(found)
         driver = live_driver(found.root)
         if as_json:
@@ -48,13 +46,16 @@ def status(
         time.sleep(REFRESH_S)
 
 
-def _config_of(study: Path) -> Path:
-    """The settings of the run under way or last started, else config.yaml: --set of a run counts."""
+def _open_last(study: Path) -> OpenStudy:
+    """The study of config.yaml, with what was --set and who was left out in the run under way or last started."""
     from triptych.engine.manifest import read_json
+    from triptych.steps import open_study
     from triptych.study.driver_lock import RECORD
 
-    used = (read_json(study / RECORD) or {}).get("config")
-    return study / used if used and (study / used).exists() else study / "config.yaml"
+    record = read_json(study / RECORD) or {}
+    left_out = record.get("left_out")
+    sets = [*record.get("sets", []), *([f"cohort.left_out={json.dumps(left_out)}"] if left_out else [])]
+    return open_study(study / "config.yaml", tuple(sets))
 
 
 def _as_json(study: OpenStudy, statuses: list[JobStatus], driver: dict[str, Any] | None) -> dict[str, Any]:
@@ -116,12 +117,11 @@ def verify(
                 print(f"           {word}: {key}")
     if broken:
         several = f"{broken} results are" if broken > 1 else "1 result is"
-        raise StepError(f"{several} damaged; triptych resume --verify makes the damaged blocks again")
+        raise StepError(f"{several} damaged; triptych resume --verify makes what is damaged again")
 
 
 def report(study: Study = Path()) -> None:
     """Make the report of what is done so far: one offline HTML file."""
-    from triptych.steps import open_study
     from triptych.study.report import make_report
 
-    print(make_report(open_study(_config_of(study))))
+    print(make_report(_open_last(study)))

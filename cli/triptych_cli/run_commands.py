@@ -108,10 +108,10 @@ def run(
 def resume(
     targets: Targets = None, study: Study = Path(), profile: Profile = "local", set_: Sets = None, cores: Cores = None,
     strict: Strict = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Read every result first; make damaged blocks again.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Read every result first; make again what is damaged.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
 ) -> None:  # fmt: skip
-    """Go on with a study that was stopped or killed, at the block where it stopped; clears what a dead driver left."""
+    """Go on where a run was stopped or killed, with what was --set for it; clears what a dead driver left."""
     from triptych.errors import UsageError
     from triptych.study.driver_lock import RECORD
 
@@ -147,7 +147,11 @@ def _drive(
 
     with RunWatch() as watch:
         report = drive(
-            study, Request(wanted, profile, cores, strict, verify, extra), reopen, watch.tell, watch.look
+            study,
+            Request(wanted, profile, cores, strict, verify, sets, extra),
+            reopen,
+            watch.tell,
+            watch.look,
         )
     for line in failure_lines(report.failed, study.root):
         print(line, file=sys.stderr)

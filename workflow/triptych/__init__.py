@@ -26,7 +26,8 @@ def run_step(
     name : name of the step, e.g. ``"quantize_cloud"``.
     inputs : input name -> path of a store, a result folder or a raw file; sample -> path for inputs of cohort steps.
     out : result folder.
-    settings : settings of the step; ``workers``, ``executor`` and ``device`` say how it is executed.
+    settings : settings of the step; ``workers``, ``executor`` and ``device`` say how it is executed, ``sheet`` (sample ->
+        group, batch, subject, session) and ``kind`` what a cohort step runs on.
 
     Raises
     ------
@@ -41,6 +42,8 @@ def run_step(
     from triptych.steps import load_step
 
     execution = {
-        key: settings.pop(key) for key in ("workers", "executor", "scheduler", "device") if key in settings
+        key: settings.pop(key)
+        for key in ("workers", "executor", "scheduler", "device", "sheet", "kind")
+        if key in settings
     }
     return run(load_step(name), inputs, out, settings, **execution).manifest

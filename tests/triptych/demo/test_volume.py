@@ -17,7 +17,8 @@ def test_stacks_and_truth(tmp_path: Path, monkeypatch) -> None:  # type: ignore[
         assert (row["kind"], row["voxel_size_nm"]) == ("volume", "80,40,40")
         image = tifffile.imread(tmp_path / "a" / row["path"])
         cells, nuclei, mitochondria = (
-            tifffile.imread(tmp_path / "a" / row[f"labels_{kind}"]) for kind in ("cell", "nucleus", "mitochondrion")
+            tifffile.imread(tmp_path / "a" / row[f"labels_{kind}"])
+            for kind in ("cell", "nucleus", "mitochondrion")
         )
         assert image.shape == cells.shape == (10, 96, 96)
         assert image.dtype == np.uint8

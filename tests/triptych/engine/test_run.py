@@ -189,7 +189,14 @@ def test_value_out_of_bounds_names_the_key(tmp_path: Path) -> None:
         run_step(make_toy(), {"numbers": write_numbers(tmp_path)}, tmp_path / "out", {"power": -1})
 
 
+def test_missing_input_leaves_no_new_folder_behind(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.txt does not exist"):
+        run_step(make_toy(), {"numbers": tmp_path / "nothing.txt"}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_missing_input_is_said_and_noted(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match=r"nothing\.txt does not exist"):
         run_step(make_toy(), {"numbers": tmp_path / "nothing.txt"}, tmp_path / "out")
     failure = json.loads((tmp_path / "out" / "failure.json").read_text())

@@ -16,7 +16,9 @@ ISOTROPIC, COARSE = (10.0, 10.0, 10.0), (30.0, 10.0, 10.0)
 
 def ellipsoid(semi_axes_nm: tuple[float, ...], size: tuple[float, ...]) -> np.ndarray:
     shape = [int(2 * a / s) + 5 for a, s in zip(semi_axes_nm, size, strict=True)]
-    grid = np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, size, strict=True)], indexing="ij")
+    grid = np.meshgrid(
+        *[(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, size, strict=True)], indexing="ij"
+    )
     return (sum((g / a) ** 2 for g, a in zip(grid, semi_axes_nm, strict=True)) <= 1).astype(np.uint8)
 
 
@@ -102,7 +104,9 @@ def test_against_scikit_image() -> None:
 @given(st.tuples(*[st.integers(1, 9)] * 3), st.integers(0, 1000), st.integers(1, 300))
 def test_blocks_equal_the_whole(block: tuple[int, int, int], seed: int, objects: int) -> None:
     random = np.random.default_rng(seed)
-    labels = np.where(random.random((7, 9, 8)) < 0.7, random.integers(0, objects, (7, 9, 8)), 0).astype(np.uint32)
+    labels = np.where(random.random((7, 9, 8)) < 0.7, random.integers(0, objects, (7, 9, 8)), 0).astype(
+        np.uint32
+    )
     image = random.integers(0, 65536, labels.shape).astype(np.uint16)
     padded, grid = np.pad(labels, 1), Grid(labels.shape, block)
     parts = []

@@ -91,6 +91,8 @@ def test_offsets_that_fit_win_over_those_that_do_not(tmp_path, write_fcs):
         ({"$DATATYPE": "A"}, r"\$DATATYPE A"),
         ({"$BYTEORD": "3,3,3,3"}, r"\$BYTEORD"),
         ({"$P1R": "wide"}, "broken HEADER or TEXT"),
+        ({"$P1R": "inf"}, "channel 1 that means nothing"),
+        ({"$P2G": "nan"}, "channel 2 that means nothing"),
         ({"$ENDDATA": "99999999", "$BEGINDATA": "1"}, "cut short"),
     ],
 )
@@ -141,6 +143,24 @@ def test_any_truncation_is_refused(tmp_path, write_fcs):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError):
             open_events(path)
+
+
+def test_any_corruption_is_read_or_refused(tmp_path, write_fcs):
+    whole = write_fcs(tmp_path / "whole.fcs", RNG.random((20, 3)).astype(np.float32)).read_bytes()
+    rng = np.random.default_rng(1)
+    path = tmp_path / "bad.fcs"
+    outcomes = set()
+    for _ in range(400):
+        content = bytearray(whole)
+        for place in rng.integers(0, 700, rng.integers(1, 5)):
+            content[place] = rng.choice(list(b"0123456789/,$ \x00\xff"))
+        path.write_bytes(bytes(content))
+        try:
+            opened = open_events(path)
+            outcomes.add(opened.read(0, opened.n_events).shape[0] > 0)
+        except InputError as error:
+            outcomes.add(str(error).count("\n"))
+    assert outcomes == {True, 0}
 
 
 def test_recordings_of_several_vendors_are_read(shared_data):

@@ -36,7 +36,9 @@ def test_sheets_respond_in_every_direction(axis: int, polarity: str) -> None:
     assert np.median(lines[:7]) < 60
     lines_response = response.take(12, axis).min()
     wrong = plan_filter((10, 10, 10), 12, 50, 200, "bright" if polarity == "dark" else "dark")
-    assert membrane_response(sheet(axis, polarity == "dark"), wrong).take(12, axis).max() < 0.1 * lines_response
+    assert (
+        membrane_response(sheet(axis, polarity == "dark"), wrong).take(12, axis).max() < 0.1 * lines_response
+    )
 
 
 def test_coarse_slices_are_looked_at_alone() -> None:

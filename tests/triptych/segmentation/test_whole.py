@@ -41,7 +41,7 @@ def test_types_of_boundaries_agree() -> None:
 
 
 def test_small_objects_and_membrane_can_be_left_out() -> None:
-    truth, probability = cells()
+    _, probability = cells()
     assert segment(probability, (10, 10, 10), min_object_volume_nm3=1e9).max() == 0
     empty = segment(probability, (10, 10, 10), fill_membrane=False) == 0
     assert empty[as_bytes(probability) >= 128].all()

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from ome_zarr_models.v05 import Image
 from ome_zarr_models.v05.image_label import ImageLabel
 
-import zarr
 from triptych.errors import InputError
 from triptych.stores.volume import (
     check,

@@ -232,9 +232,10 @@ def _center(passes: Passes, atoms: Atoms) -> tuple[Atoms, int]:
     sample = events.sample + shift[events.atom]
     inside = (sample >= 0) & (sample < passes.chunks.positions)
     events = sorted_events(events.atom[inside], sample[inside], events.amplitude[inside])
-    allowed = np.array(
-        [bool(passes.recording.good(int(t), int(t) + length).all()) for t in events.sample], dtype=bool
-    )
+    allowed = np.ones(len(events), dtype=bool)
+    for e in np.flatnonzero(shift[events.atom]):
+        first = int(events.sample[e])
+        allowed[e] = passes.recording.good(first, first + length).all()
     events = Events(events.atom[allowed], events.sample[allowed], events.amplitude[allowed])
     return Atoms(atoms.spatial, np.where(shift[:, None] != 0, moved, temporal), events), int(
         (shift != 0).sum()

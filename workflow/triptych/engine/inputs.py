@@ -37,14 +37,22 @@ def resolve_inputs(
         value = given.get(entry.name)
         if value is None or (entry.many and not value):
             if entry.required:
-                raise UsageError(f"{step.command} needs --{entry.name} ({entry.help})")
+                lines = f"--inputs-from FILE with lines of {entry.name}, sample, path"
+                raise UsageError(
+                    f"{step.command} needs {lines if entry.many else option(entry)} ({entry.help})"
+                )
         elif isinstance(value, Mapping):
             collections[entry.name] = {
-                name: _resolve(step, entry, value[name], kind, raw) for name in sorted(value)
+                name: _resolve(step, entry, Path(value[name]), kind, raw) for name in sorted(value)
             }
         else:
             singles[entry.name] = _resolve(step, entry, Path(value), kind, raw)
     return singles, collections
+
+
+def option(entry: Input) -> str:
+    """How the command line spells an input."""
+    return f"--{entry.name.replace('_', '-')}"
 
 
 def kind_of(step: Step, given: Given) -> Kind | None:
@@ -77,7 +85,7 @@ def _resolve(step: Step, entry: Input, path: Path, kind: Kind | None, raw: RawDi
     if not path.exists():
         made = path.parent.name if path.name == MANIFEST else ""
         remedy = f"run {made.replace('_', '-')} first" if made else "check the path"
-        raise InputError(f"--{entry.name} {path} does not exist; {remedy}")
+        raise InputError(f"{option(entry)} {path} does not exist; {remedy}")
     if not entry.producers and entry.store is None and entry.sheet is not None:
         files = list(entry.files(path)) if entry.files else files_below(path)
         if missing := [file for file in files if not file.is_file()]:
@@ -92,7 +100,7 @@ def _resolve(step: Step, entry: Input, path: Path, kind: Kind | None, raw: RawDi
     if entry.producers and made not in entry.producers.values():
         wanted = " or ".join(sorted(set(entry.producers.values())))
         raise InputError(
-            f"--{entry.name} {path} holds a result of {made}; {step.command} needs one of {wanted}"
+            f"{option(entry)} {path} holds a result of {made}; {step.command} needs one of {wanted}"
         )
     inside = folder / store if store else folder
     if not inside.exists():
@@ -107,12 +115,12 @@ def _raw_store(entry: Input, path: Path, store: str | None, raw: RawDigests) -> 
     if (path / "ledger").is_dir() or (path.parent / "ledger").is_dir():
         producer = " or ".join(sorted(set(entry.producers.values()))) or "the step that makes it"
         raise InputError(
-            f"--{entry.name} {path} is not finished; run {producer.replace('_', '-')} to its end first"
+            f"{option(entry)} {path} is not finished; run {producer.replace('_', '-')} to its end first"
         )
     inside = path / store if store and path.is_dir() and (path / store).exists() else path
     if store and path.is_dir() and inside == path and not any(path.glob("zarr.json")):
         raise InputError(
-            f"--{entry.name} {path} holds no {store}; give the folder of the step that makes it, or the store"
+            f"{option(entry)} {path} holds no {store}; give the folder of the step that makes it, or the store"
         )
     return Source(
         inside.absolute(), raw.of(files_below(inside), inside if inside.is_dir() else inside.parent)

@@ -118,11 +118,11 @@ def holders(out: Path) -> list[dict[str, Any]]:
     found = []
     for path in sorted((out / "ledger").glob("lease*")):
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = _read(path)
             if holder is not None:

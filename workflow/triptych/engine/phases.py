@@ -96,6 +96,8 @@ def _run_map(run: Run, phase: Map, blocks: Sequence[int] | None) -> None:
     count = phase.count(run.context)
     wanted = range(count) if blocks is None else blocks
     ledgers.append(run.folder, {"kind": "phase", "phase": phase.name, "blocks": count})
+    if not wanted:
+        return
     missing = missing_blocks(run, phase, wanted)
     run.progress.begin(phase.name, len(wanted), len(wanted) - len(missing))
     for _ in run.executor.map(partial(do_block, run.context, phase, run.folder), missing):

@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from triptych.engine import ledger as ledgers
 from triptych.engine.executors import ExecutorName, open_executor
 from triptych.engine.files import PARTIAL, sync_folder, write_json
@@ -39,6 +37,7 @@ from triptych.engine.manifest import (
 from triptych.engine.phases import Run, remove, run_phase
 from triptych.engine.progress import Progress, Quiet
 from triptych.engine.provenance import cpu_seconds, provenance
+from triptych.engine.settings import choose_device, read_settings
 from triptych.engine.step import Context, Kind, Map, Settings, Step
 from triptych.errors import InputError, StepError, TriptychError, UsageError
 
@@ -65,64 +64,6 @@ class Outcome:
     manifest: Mapping[str, Any]
     fresh: bool
     seconds: float
-
-
-def read_settings(step: Step, values: Mapping[str, Any] | Settings) -> Settings:
-    """Check settings against the step's model.
-
-    Raises
-    ------
-    UsageError
-        A key is unknown (the nearest known one is named) or a value is out of bounds.
-    """
-    if isinstance(values, Settings):
-        return values
-    try:
-        return step.settings.model_validate(dict(values))
-    except ValidationError as error:
-        raise UsageError(explain(error, step.settings, step.name)) from error
-
-
-def explain(error: ValidationError, model: type[Any], section: str = "") -> str:
-    """The first complaint of a validation as one sentence with its remedy."""
-    import difflib
-
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in ((section,) if section else ()) + tuple(first["loc"]))
-    if first["type"] == "extra_forbidden":
-        owner: Any = model
-        for part in first["loc"][:-1]:
-            field = owner.model_fields.get(part) if hasattr(owner, "model_fields") else None
-            owner = field.annotation if field is not None else owner
-        names = list(getattr(owner, "model_fields", {}))
-        near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(names)}"
-        return f"unknown setting {where}; {hint}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"setting {where} = {first['input']!r}: {message[:1].lower()}{message[1:]}"
-
-
-def choose_device(step: Step, wanted: str) -> str:
-    """``cpu`` or ``cuda:i`` from auto, cpu, cuda or cuda:i."""
-    if wanted == "cpu" or (wanted == "auto" and "cuda" not in step.devices):
-        return "cpu"
-    if wanted != "auto" and not wanted.startswith("cuda"):
-        raise UsageError(f"--device {wanted} is none of auto, cpu, cuda, cuda:0, cuda:1, ...")
-    if "cuda" not in step.devices:
-        raise UsageError(f"{step.command} has no CUDA path; use --device cpu or auto")
-    try:
-        import torch
-
-        available = torch.cuda.is_available()
-    except ImportError:
-        available = False
-    if available:
-        return "cuda:0" if wanted in ("auto", "cuda") else wanted
-    if wanted == "auto":
-        return "cpu"
-    raise UsageError(
-        f"--device {wanted}: torch sees no CUDA device here; use --device cpu, or see triptych doctor"
-    )
 
 
 def cohort_part(
@@ -179,7 +120,7 @@ def run_step(
             f"{step.command} would run with settings {found[:12]}, but {expect[:12]} was expected: config.yaml or the "
             "sample sheet changed since the run began; start triptych run again"
         )
-        _note_failure(out, error)
+        _note_failure(out, error, create=True)
         raise error
     device = choose_device(step, execution.device)
     refuse_foreign(step, out)
@@ -187,7 +128,7 @@ def run_step(
     try:
         singles, collections = resolve_inputs(step, inputs, kind, raw)
     except InputError as error:
-        _note_failure(out, error)
+        _note_failure(out, error, create=expect is not None)
         raise
     parts = {
         "settings": found,
@@ -214,7 +155,7 @@ def run_step(
         except TriptychError as error:
             _note_failure(out, error)
             raise
-        except (ValueError, ArithmeticError, OSError, RuntimeError, MemoryError, LookupError) as error:
+        except Exception as error:
             failure = StepError(
                 f"{step.command} failed in {out}: {type(error).__name__}: {error or 'no message'}"
             )
@@ -246,8 +187,10 @@ def _owner(out: Path) -> str | None:
         return None
 
 
-def _note_failure(out: Path, error: TriptychError) -> None:
-    """Leave the reason where status finds it."""
+def _note_failure(out: Path, error: TriptychError, create: bool = False) -> None:
+    """Leave the reason where status finds it; a folder is made for it only when a study asked for the step."""
+    if not create and not out.is_dir():
+        return
     try:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / FAILURE, {"exit": int(error.exit), "message": str(error)})

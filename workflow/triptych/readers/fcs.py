@@ -105,7 +105,8 @@ def decode(raw: NDArray[np.uint8], layout: Layout) -> NDArray[np.float64]:
     """Values of events from their bytes, masks applied."""
     if layout.datatype != "I":
         code = f"{'>' if layout.big_endian else '<'}f{layout.widths[0]}"
-        return raw.view(code).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # signalling NaNs; who uses a channel checks that it is finite
+            return raw.view(code).astype(np.float64)
     values = np.empty((len(raw), len(layout.widths)))
     for j, whole in enumerate(integers(raw, layout)):
         values[:, j] = whole & np.uint64(layout.masks[j])
@@ -155,6 +156,12 @@ def open_fcs(path: Path) -> FcsFile:
     channels = [data.channels[n] for n in sorted(data.channels)]
     if len(channels) != data.channel_count or not channels:
         raise InputError(f"{path} names {len(channels)} of its {data.channel_count} channels; {COPY_AGAIN}")
+    for n, channel in enumerate(channels, start=1):
+        numbers = (channel["pnr"], channel["png"], *channel["pne"])
+        if not np.isfinite(numbers).all() or (datatype == "I" and channel["pnr"] < 1):
+            raise InputError(
+                f"{path} has a range, gain or amplification of channel {n} that means nothing; {COPY_AGAIN}"
+            )
     widths = _widths(path, text, datatype, len(channels))
     masks = tuple(
         _mask(channel["pnr"], width) if datatype == "I" else 0

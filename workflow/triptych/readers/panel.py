@@ -79,7 +79,8 @@ def describe(columns: Sequence[Column], mass: bool) -> list[Described]:
     """The role of every channel.
 
     Roles: ``time``, ``scatter``, ``instrument``, ``viability``, ``dna``, ``bead``, ``barcode``, ``pulse`` (height or width of
-    a signal whose area is there too; area where most signals of the file are heights), ``unlabelled`` (no marker where other channels have one), ``marker``.
+    a signal whose area is there too; area where most signals of the file have only heights), ``unlabelled`` (no marker
+    where other channels have one), ``marker``.
     """
     signals = _signals(columns)
     described = [
@@ -131,13 +132,16 @@ def _role(column: Column, signals: Mapping[str, str], mass: bool) -> str:
 def _signals(columns: Sequence[Column]) -> dict[str, str]:
     """For every signal (``PE`` of ``PE-A``) the measure of its pulse that stands for it: ``a``, ``h`` or ``w``.
 
-    It is the one that most signals of the file have, area before height before width; a signal without it has its own first.
+    Area before height before width, of those that at least half of the signals have; a signal without it has its own first.
     """
     measures: dict[str, set[str]] = {}
     for column in columns:
         if (pulse := PULSE.match(column.name.strip())) and not SCATTER.search(column.name):
             measures.setdefault(pulse[1].lower(), set()).add(pulse[2].lower()[0])
-    usual = max("ahw", key=lambda letter: sum(letter in found for found in measures.values()))
+    shared = [
+        letter for letter in "ahw" if 2 * sum(letter in found for found in measures.values()) >= len(measures)
+    ]
+    usual = shared[0] if shared else "a"
     return {signal: usual if usual in found else min(found) for signal, found in measures.items()}
 
 

@@ -171,7 +171,7 @@ def summary(context: Context) -> dict[str, Any]:
         "counts": {
             "atoms": len(found.spatial),
             "iterations": iterations,
-            "atoms_replaced_or_moved": int(found.history[:, 2].sum()),
+            "atoms_added_moved_or_dropped": int(found.history[:, 2].sum()),
         },
         "scores": {
             **found.certificate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from triptych.engine.run import read_settings
+from triptych.engine.settings import read_settings
 from triptych.engine.step import Settings, Step
 from triptych.errors import InputError, UsageError
 from triptych.study.settings import apply_sets

@@ -39,6 +39,7 @@ class Request:
     cores: int | None = None
     strict: bool = False
     verify: bool = False
+    sets: Sequence[str] = ()
     snakemake_args: Sequence[str] = ()
 
 
@@ -158,7 +159,7 @@ def _snakemake(study: Study, request: Request, lock: DriverLock, watch: Watch) -
             snakemake_command(study, request), cwd=study.root, env=environment, stdout=log, stderr=log,
             stdin=subprocess.DEVNULL, pass_fds=(lock.descriptor,), start_new_session=True,
         )  # fmt: skip
-    lock.record(study.write_config(), child.pid)
+    lock.record(request.sets, study.settings.cohort.left_out, child.pid)
     asked: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
@@ -175,8 +176,7 @@ def _snakemake(study: Study, request: Request, lock: DriverLock, watch: Watch) -
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    failed = _failed(study)
-    failed += _unexplained(study, events, failed)
+    failed = _failed(study, events)
     if asked:
         return -asked[0], failed
     if child.returncode != 0 and not failed:
@@ -203,23 +203,22 @@ def _stopped_by(code: int) -> int | None:
     return -code if code < 0 else None
 
 
-def _unexplained(study: Study, events: Path, known: Sequence[JobStatus]) -> list[JobStatus]:
-    """Jobs that Snakemake saw fail and that left no word of their own: the last line of their log."""
-    places = {(status.sample, status.kind, status.step) for status in known}
+def _failed(study: Study, events: Path) -> list[JobStatus]:
+    """Jobs that this run of Snakemake saw fail or stop, with their own word, else the last line of their log."""
     logs = {
         log for event in read_events(events) if event["event"] == "job_error" for log in event.get("log", [])
     }
     found = []
     for job in study.jobs:
-        log = job.place.replace(RESULTS, "logs", 1) + ".log"
-        if log in logs and (job.sample, job.kind, job.step) not in places:
-            lines = (
-                (study.root / log).read_text(errors="replace").strip().splitlines()
-                if (study.root / log).exists()
-                else []
-            )
+        log = study.root / (job.place.replace(RESULTS, "logs", 1) + ".log")
+        if log.relative_to(study.root).as_posix() not in logs:
+            continue
+        status = job_status(study, job)
+        if status.state not in ("failed", "stopped") or status.reason is None:
+            lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
             reason = lines[-1] if lines else "it ended without a word (killed?)"
-            found.append(JobStatus(job.step, job.sample, job.kind, "failed", exit=1, reason=reason))
+            status = JobStatus(job.step, job.sample, job.kind, "failed", exit=1, reason=reason)
+        found.append(status)
     return found
 
 
@@ -230,11 +229,6 @@ def _last_error(events: Path) -> str:
         lines = events.with_suffix(".log").read_text(errors="replace").strip().splitlines()
         message = lines[-1] if lines else "it said nothing"
     return " ".join(message.split())[:500]
-
-
-def _failed(study: Study) -> list[JobStatus]:
-    statuses = [job_status(study, job) for job in study.jobs]
-    return [status for status in statuses if status.state in ("failed", "stopped")]
 
 
 def _samples_to_leave_out(study: Study, failed: Sequence[JobStatus]) -> dict[str, str]:

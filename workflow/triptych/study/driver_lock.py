@@ -11,7 +11,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,9 +39,18 @@ class DriverLock:
     descriptor: int
     driver: str
 
-    def record(self, config: str = "", snakemake: int | None = None) -> None:
-        """Write who holds the study, with which settings and which Snakemake."""
-        content = this_process() | {"driver": self.driver, "config": config}
+    def record(
+        self,
+        sets: Sequence[str] = (),
+        left_out: Mapping[str, str] | None = None,
+        snakemake: int | None = None,
+    ) -> None:
+        """Write who holds the study, what was set for this run, who was left out by it, and which Snakemake works."""
+        content = this_process() | {
+            "driver": self.driver,
+            "sets": list(sets),
+            "left_out": dict(left_out or {}),
+        }
         if snakemake is not None:
             content["snakemake"] = {
                 "host": content["host"],
@@ -96,7 +105,7 @@ def hold_study(root: Path, places: list[str], tell: Tell) -> Iterator[DriverLock
 def live_driver(root: Path) -> dict[str, Any] | None:
     """The driver that holds a study at this moment, None if nobody does."""
     try:
-        descriptor = os.open(root / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(root / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from triptych.engine.files import write_bytes
-from triptych.engine.run import explain
+from triptych.engine.settings import explain
 from triptych.engine.step import Settings, Step
 from triptych.errors import InputError, UsageError
 
@@ -28,7 +28,7 @@ class CohortSettings(Settings):
     )
     left_out: dict[str, str] = Field(
         default_factory=dict,
-        description="sample: reason; samples that cohort steps do without (triptych run adds those that failed)",
+        description="sample: reason; samples that take no part (triptych run adds those that failed)",
     )
 
 
@@ -206,8 +206,10 @@ def _meaning(field: FieldInfo) -> str:
         if getattr(entry, name, None) is not None
     ]
     choices = getattr(field.annotation, "__args__", ())
-    if getattr(field.annotation, "__origin__", None) is not None and all(isinstance(c, str) for c in choices):
-        bounds.append(" | ".join(choices))
+    if getattr(field.annotation, "__origin__", None) is not None and all(
+        isinstance(c, str | int) for c in choices
+    ):
+        bounds.append(" | ".join(map(str, choices)))
     return (field.description or "") + (f" ({', '.join(bounds)})" if bounds else "")
 
 

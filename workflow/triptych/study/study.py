@@ -15,11 +15,12 @@ from typing import Any
 from triptych.engine.fingerprint import settings_digest
 from triptych.engine.inputs import files_below
 from triptych.engine.manifest import MANIFEST
-from triptych.engine.run import cohort_part, read_settings
+from triptych.engine.run import cohort_part
+from triptych.engine.settings import read_settings
 from triptych.engine.step import KINDS, Input, Kind, Settings, Step
 from triptych.errors import UsageError
 from triptych.study.settings import StudySettings, write_resolved
-from triptych.study.sheet import DESCRIPTIVE, Row, Sheet, read_sheet
+from triptych.study.sheet import DESCRIPTIVE, REQUIRED, Row, Sheet, read_sheet
 
 RESULTS = "results"
 ALL = "all"
@@ -64,6 +65,7 @@ class Study:
                 raise UsageError(
                     f"cohort.left_out names {name}, which is not in {sheet.folder / settings.samples}"
                 )
+        _refuse_unread_columns(sheet, steps)
         return cls(root, settings, sheet, steps, excluded)
 
     @cached_property
@@ -219,6 +221,10 @@ class Study:
             kind = self.kind(sample)
             if kind not in declared.kinds:
                 raise UsageError(f"{declared.command} does not apply to {sample}, which is a {kind}")
+        elif declared.scope == "cohort" and declared.kinds and kind not in declared.kinds:
+            raise UsageError(
+                f"{declared.command} runs on the samples of one kind: give --kind {' or '.join(declared.kinds)}"
+            )
         elif declared.scope == "sample":
             raise UsageError(f"{declared.command} runs on one sample: give --sample NAME with --config")
         return Job(step, sample, kind)
@@ -249,3 +255,24 @@ class Study:
 def inputs_file(job: Job) -> str:
     """Where the list of inputs of a cohort job lies."""
     return f".triptych/inputs/{job.kind or ALL}/{job.step}.tsv"
+
+
+def _refuse_unread_columns(sheet: Sheet, steps: Mapping[str, Step]) -> None:
+    """A filled cell that no step reads is a mistake, not a remark."""
+    always = {*REQUIRED, *DESCRIPTIVE, "exclude"}
+    read = {
+        kind: {
+            column
+            for step in steps.values()
+            if kind in step.kinds
+            for column in (*step.sheet_fields, *(entry.sheet for entry in step.inputs if entry.sheet))
+        }
+        for kind in KINDS
+    }
+    for name, row in sheet.rows.items():
+        known = next(columns for kind, columns in read.items() if kind == row["kind"]) - always
+        if unread := sorted(row.keys() - always - known):
+            raise UsageError(
+                f"column {unread[0]} is read by no step for {name}, a {row['kind']}; empty the cell "
+                f"(columns of a {row['kind']}: {', '.join(sorted(known))})"
+            )
