@@ -49,6 +49,9 @@ class Plan:
 
 # Above this ratio of voxel sizes a wall may pass between two slices unseen: seeds are found in each slice alone.
 COARSE_Z = 3.0
+MERGE_BELOW = 0.5
+# Between coarse slices a wall that leans shows only at the edge of the common face, so that means are lower.
+MERGE_BELOW_IN_SLICES = 0.35
 
 
 def plan_segmentation(
@@ -61,7 +64,7 @@ def plan_segmentation(
     min_seed_volume_nm3: float = 0.0,
     contrast: float = 30.0,
     reach_nm: float | None = None,
-    merge_below: float = 0.5,
+    merge_below: float | None = None,
     enclosed_fraction: float = 0.8,
     absorb_volume_nm3: float | None = None,
     min_object_volume_nm3: float = 0.0,
@@ -81,7 +84,7 @@ def plan_segmentation(
         SeedRule(voxel_size_nm, least, core, 2 * least, connectivity, in_plane),
         int(np.ceil(min_seed_volume_nm3 / voxel)),
         plan_terrain(voxel_size_nm, contrast, reach),
-        merge_below,
+        (MERGE_BELOW_IN_SLICES if in_plane else MERGE_BELOW) if merge_below is None else merge_below,
         enclosed_fraction,
         int(np.ceil(absorb / voxel)),
         int(np.ceil(min_object_volume_nm3 / voxel)),
@@ -142,7 +145,7 @@ def segment(
     min_seed_volume_nm3: float = 0.0,
     contrast: float = 30.0,
     reach_nm: float | None = None,
-    merge_below: float = 0.5,
+    merge_below: float | None = None,
     enclosed_fraction: float = 0.8,
     absorb_volume_nm3: float | None = None,
     min_object_volume_nm3: float = 0.0,
@@ -162,7 +165,8 @@ def segment(
     min_seed_volume_nm3 : smaller seeds are dropped.
     contrast : how many times longer than clear tissue a full boundary counts, less one.
     reach_nm : longest path from a seed, in nm of clear tissue; None for the core distance and two finest voxels of boundary.
-    merge_below : fragments whose common face has a smaller mean boundary probability are joined.
+    merge_below : fragments whose common face has a smaller mean boundary probability are joined; None for 0.5, or 0.35 where z is
+        more than three times coarser than the plane.
     enclosed_fraction : a fragment with this share of its contacts to one larger object is joined to it; above 1 for never.
     absorb_volume_nm3 : smaller objects go to the neighbour with the weakest boundary; None for the cube of ten finest voxels.
     min_object_volume_nm3 : smaller objects that are left are removed.

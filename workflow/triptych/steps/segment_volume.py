@@ -65,11 +65,12 @@ class SegmentVolumeSettings(BlockSettings):
         gt=0,
         description="Longest path from a seed in nm of clear tissue; none: the core distance and two voxels of full boundary.",
     )
-    merge_below: float = Field(
-        0.5,
+    merge_below: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="Fragments whose common face has a smaller mean boundary probability are joined.",
+        description="Fragments whose common face has a smaller mean boundary probability are joined; none: 0.5, or 0.35 where z is "
+        "more than three times coarser than the plane.",
     )
     enclosed_fraction: float = Field(
         0.8,
@@ -367,6 +368,13 @@ def _estimate(extent: Mapping[str, Any], settings: Any) -> Estimate:
     )
 
 
+_BOUNDARIES = Input(
+    "boundaries", "result of predict-boundaries", "boundaries.ome.zarr", {"volume": "predict_boundaries"}
+)
+_TRUTH = Input(
+    "truth", "true cells (labels_cell of import-volume), for scores only", "labels_cell.ome.zarr", {"volume": "import_volume"},
+    required=False, when=_has_truth,
+)  # fmt: skip
 STEP = Step(
     name="segment_volume",
     version=1,
@@ -374,22 +382,7 @@ STEP = Step(
     kinds=("volume",),
     help="Cells from boundaries: seeded watershed, exact in blocks, fragments joined where no membrane divides them.",
     settings=SegmentVolumeSettings,
-    inputs=(
-        Input(
-            "boundaries",
-            "boundaries of predict-boundaries",
-            store="boundaries.ome.zarr",
-            producers={"volume": "predict_boundaries"},
-        ),
-        Input(
-            "truth",
-            "true cells (labels_cell of import-volume), for scores only",
-            store="labels_cell.ome.zarr",
-            producers={"volume": "import_volume"},
-            required=False,
-            when=_has_truth,
-        ),
-    ),
+    inputs=(_BOUNDARIES, _TRUTH),
     outputs=(LABELS,),
     phases=(
         Map("seeds", _count, _seed_keys, _find_seeds),
