@@ -81,8 +81,8 @@ def test_objects_are_bounded_by_membrane(study: Path) -> None:
     on, off = boundary[faces].mean(), boundary[~faces].mean()
     assert on > 2.5 * off, (on, off)
     found = manifest(study, "fib25/segment_volume")
-    assert found["counts"]["objects"] > 50
-    assert found["scores"]["adapted_rand_error"] < 0.5  # one object for all would score above .8 here
+    assert 20 < found["counts"]["objects"] < 2000
+    assert found["scores"]["adapted_rand_error"] < 0.6  # one object for all scores .83
 
 
 def test_objects_are_measured_and_flagged_at_the_border(study: Path) -> None:

@@ -18,6 +18,8 @@ VARIANTS = {
     "deflate, predictor": {"compression": "zlib", "predictor": True},
     "deflated tiles": {"compression": "zlib", "tile": (32, 32)},
     "deflated strips": {"compression": "zlib", "rowsperstrip": 16},
+    "LZW": {"compression": "lzw", "predictor": True},
+    "Zstd": {"compression": "zstd"},
     "plain tiles": {"tile": (32, 48)},
     "big-endian": {"byteorder": ">"},
     "no metadata": {"metadata": None},

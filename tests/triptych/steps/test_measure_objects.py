@@ -37,7 +37,7 @@ def test_tables_of_blocks_are_those_of_the_whole(volume_study: Path, tmp_path: P
     for name, column in expected.items():
         np.testing.assert_array_equal(table.columns[name], column)
         assert table.fields[name].definition
-    assert table.fields["volume"].unit == "µm^3"
+    assert table.fields["volume"].unit == "nm^3"
     assert table.fields["id"].role == "descriptor"
     assert manifest["counts"]["objects"] == len(expected["id"])
     assert manifest["counts"]["object_voxels"] == (labels(tmp_path / "s") > 0).sum()

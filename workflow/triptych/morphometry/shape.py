@@ -13,7 +13,6 @@ from triptych.morphometry.surface import surface_nm2
 
 Spacing = tuple[float, float, float]
 Columns = dict[str, npt.NDArray[Any]]
-MICRO = 1e-3
 
 
 @dataclass(frozen=True)
@@ -42,13 +41,13 @@ PARAMETERS: dict[str, Parameter] = {
         for axis in "zyx"
     },
     "voxels": Parameter("voxel", "size", "Number of voxels.", feature=False),
-    "volume": Parameter("µm^3", "size", "Number of voxels times the volume of one."),
-    "surface": Parameter("µm^2", "size", "Surface area; what the border of the volume cuts counts as surface.", _CROFTON),
-    "equivalent_diameter": Parameter("µm", "size", "Diameter of the ball of equal volume."),
+    "volume": Parameter("nm^3", "size", "Number of voxels times the volume of one."),
+    "surface": Parameter("nm^2", "size", "Surface area; what the border of the volume cuts counts as surface.", _CROFTON),
+    "equivalent_diameter": Parameter("nm", "size", "Diameter of the ball of equal volume."),
     "sphericity": Parameter("1", "shape", "Surface of the ball of equal volume by the object's: pi^(1/3) (6 V)^(2/3) / S."),
-    "axis_major": Parameter("µm", "shape", "Longest axis of the " + _INERTIA + "."),
-    "axis_middle": Parameter("µm", "shape", "Middle axis of the " + _INERTIA + "."),
-    "axis_minor": Parameter("µm", "shape", "Shortest axis of the " + _INERTIA + "."),
+    "axis_major": Parameter("nm", "shape", "Longest axis of the " + _INERTIA + "."),
+    "axis_middle": Parameter("nm", "shape", "Middle axis of the " + _INERTIA + "."),
+    "axis_minor": Parameter("nm", "shape", "Shortest axis of the " + _INERTIA + "."),
     "elongation": Parameter("1", "shape", "Longest by middle axis of inertia; 1 for a ball."),
     "flatness": Parameter("1", "shape", "Middle by shortest axis of inertia; 1 for a ball."),
     "extent": Parameter("1", "shape", "Share of the bounding box that the object fills."),
@@ -84,8 +83,8 @@ def finish(sums: Sums, voxel_size_nm: Spacing, *, intensity: bool = True) -> Col
     for a, axis in enumerate("zyx"):
         columns[f"centroid_{axis}"] = (sums.lower[:, a] + mean[:, a] + 0.5) * size[a]
     columns["voxels"] = sums.voxels
-    volume = voxels * np.prod(size * MICRO)
-    surface = surface_nm2(sums.crossings, voxel_size_nm) * MICRO**2
+    volume = voxels * np.prod(size)
+    surface = surface_nm2(sums.crossings, voxel_size_nm)
     axes, directions = _axes(sums, mean, size)
     box = np.prod(sums.upper - sums.lower, axis=1)
     columns |= {
@@ -93,9 +92,9 @@ def finish(sums: Sums, voxel_size_nm: Spacing, *, intensity: bool = True) -> Col
         "surface": surface,
         "equivalent_diameter": np.cbrt(6 * volume / np.pi),
         "sphericity": np.cbrt(np.pi) * np.cbrt(6 * volume) ** 2 / surface,
-        "axis_major": axes[:, 2] * MICRO,
-        "axis_middle": axes[:, 1] * MICRO,
-        "axis_minor": axes[:, 0] * MICRO,
+        "axis_major": axes[:, 2],
+        "axis_middle": axes[:, 1],
+        "axis_minor": axes[:, 0],
         "elongation": axes[:, 2] / axes[:, 1],
         "flatness": axes[:, 1] / axes[:, 0],
         "extent": voxels / box,

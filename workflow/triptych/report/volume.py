@@ -27,6 +27,7 @@ __all__ = ["cohort_panels", "panels"]
 # A picture is taken from the first level of the pyramid that is no wider than this.
 WIDEST = 800
 GOLDEN = 0.6180339887498949
+NM3_PER_UM3 = 1e9
 SCORES = {
     "adapted_rand_error": "adapted Rand error",
     "voi_split": "variation of information, split [bit]",
@@ -151,7 +152,7 @@ def _sizes(sample: str, table: Table) -> Panel:
     cut = columns["touches_border"].astype(bool)
     figure = new_figure(FULL_WIDTH_CM, 6.4)
     left, right = figure.subplots(1, 2)
-    volume = columns["volume"]
+    volume = columns["volume"] / NM3_PER_UM3
     if volume.size:
         edges = np.geomspace(volume.min() * 0.95, volume.max() * 1.05, 25)
         left.hist(
