@@ -141,10 +141,18 @@ def add_scale_bar(axes: Axes, length: float, label: str, color: str = "white") -
     axes.set_ylim(bottom, top)
 
 
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once: matplotlib would otherwise draw it twice for every file it writes."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
 def to_svg(figure: Figure) -> bytes:
     """The figure as SVG, text as paths, without a date: equal figures give equal bytes."""
     buffer = io.BytesIO()
     with style():
+        _settle(figure)
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
@@ -153,5 +161,6 @@ def to_png(figure: Figure, dpi: float = DPI) -> bytes:
     """The figure as PNG without metadata that varies: equal figures give equal bytes."""
     buffer = io.BytesIO()
     with style():
+        _settle(figure)
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
