@@ -86,11 +86,11 @@ rule report:
         "logs/cohort/all/report.log",
     benchmark:
         "benchmarks/cohort/all/report.tsv"
-    threads: 1
+    threads: 2
     params:
         settings=settings_digest("report"),
     message:
         "report"
     shell:
         "triptych step report --inputs-from .triptych/inputs/all/report.tsv"
-        " --out results/cohort/all/report --config {CONFIG} --expect {params.settings} --workers {threads} 2> {log:q}"
+        " --out results/cohort/all/report --config {CONFIG} --expect {params.settings} --workers {threads} --executor processes 2> {log:q}"

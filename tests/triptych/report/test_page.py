@@ -140,17 +140,21 @@ def test_samples_beyond_the_limit_are_named() -> None:
 
 
 def test_heavy_figures_become_small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    figure = new_figure(8, 5)
-    rng = np.random.default_rng(0)
-    figure.add_subplot().scatter(*rng.random((2, 5000)), s=1)
-    kept = contents.Pictures()
-    key, width = kept.add(figure, "x")
-    assert key == "figures/001-x.png"
-    assert width == pytest.approx(8)
-    assert data_uri(key, kept.kept[key]).startswith("data:image/png;base64,")
-    fine = len(kept.kept[key])
-    monkeypatch.setattr(contents, "MOST_FIGURE_BYTES", 1000)
-    assert len(kept.kept[kept.add(figure, "x")[0]]) < fine
+    def scatter(*_: object) -> list[Panel]:
+        figure = new_figure(8, 5)
+        figure.add_subplot().scatter(*np.random.default_rng(0).random((2, 5000)), s=1)
+        return [Panel("many points", "5,000 of them", figure)]
+
+    monkeypatch.setattr(contents, "_sample_panels", scatter)
+    sizes = []
+    for most in (contents.MOST_FIGURE_BYTES, 1000):
+        drawn = contents.draw(study(), contents.Unit("cloud", "s0"), most)
+        (panel,) = drawn.panels
+        assert panel["figure"] == "figures/cloud-s0-1.png"
+        assert panel["width_cm"] == pytest.approx(8)
+        assert data_uri(panel["figure"], drawn.pictures[panel["figure"]]).startswith("data:image/png;base64,")
+        sizes.append(len(drawn.pictures[panel["figure"]]))
+    assert sizes[1] < sizes[0]
 
 
 def test_numbers_as_a_reader_wants_them() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ MOST_FIGURE_BYTES = 6_500_000
 FINE_DPI, COARSE_DPI = 200, 100
 MOST_TABLE_ROWS = 500
 MOST_SCORE_COLUMNS = 8
+
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -97,43 +100,110 @@ class Content:
     pictures: dict[str, bytes]
 
 
-class Pictures:
-    """Figures as pictures with short keys, small enough together for a page that is light to open."""
+@dataclass(frozen=True)
+class Unit:
+    """What is drawn in one go: the panels of one sample, or those of all samples of a kind (sample None)."""
 
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
+    kind: str
+    sample: str | None
 
-    def add(self, figure: Any, section: str) -> tuple[str, float]:
-        """Keep a figure; returns its key and its width in centimetres."""
-        svg, png = to_svg(figure), b""
-        stem = f"figures/{len(self.kept) + 1:03d}-{section}"
-        key, picture = f"{stem}.svg", svg
-        if len(svg) > MOST_SVG_BYTES:
-            png = to_png(figure, FINE_DPI)
-        if png and len(png) < len(svg):
-            key, picture = f"{stem}.png", png
-        if sum(map(len, self.kept.values())) + len(picture) > MOST_FIGURE_BYTES:
-            coarse = to_png(figure, COARSE_DPI)
-            if len(coarse) < len(picture):
-                key, picture = f"{stem}.png", coarse
-        self.kept[key] = picture
-        return key, float(figure.get_figwidth() * 2.54)
+    @property
+    def stem(self) -> str:
+        """Beginning of the names of its figures."""
+        return f"figures/{self.kind}-{self.sample or 'all-samples'}"
 
 
-def collect(study: Study, max_samples_in_detail: int) -> Content:
-    """Draw every figure and gather every table of a study.
+@dataclass(frozen=True)
+class Drawn:
+    """The panels of a unit as JSON values, and their pictures by key."""
+
+    panels: list[dict[str, Any]]
+    pictures: dict[str, bytes]
+
+
+def units(study: Study, max_samples_in_detail: int) -> list[Unit]:
+    """Everything that is to be drawn, in the order of the page."""
+    found: list[Unit] = []
+    for kind in KINDS:
+        if names := study.samples(kind):
+            found += [Unit(kind, None), *(Unit(kind, name) for name in names[:max_samples_in_detail])]
+    return found
+
+
+def draw(study: Study, unit: Unit, most_bytes: int) -> Drawn:
+    """Draw the panels of a unit; its figures turn coarser where they would take more than ``most_bytes`` together.
+
+    Units are drawn one after the other in a process, since matplotlib's style belongs to the process.
+    """
+    with _one_at_a_time, style():
+        if unit.sample is None:
+            made = _cohort_panels(*study.of(unit.kind, "cohort"))
+        else:
+            made = _sample_panels(unit.kind, unit.sample, *study.of(unit.sample, "sample"))
+        pictures: dict[str, bytes] = {}
+        panels = []
+        for panel in made:
+            values: dict[str, Any] = {
+                "title": panel.title,
+                "caption": panel.caption,
+                "figure": None,
+                "table": None,
+            }
+            if panel.figure is not None:
+                left = most_bytes - sum(map(len, pictures.values()))
+                extension, picture = _picture(panel.figure, left)
+                values["figure"] = f"{unit.stem}-{len(pictures) + 1}.{extension}"
+                values["width_cm"] = float(panel.figure.get_figwidth() * 2.54)
+                pictures[values["figure"]] = picture
+            if panel.table is not None:
+                values["table"] = frame_table(panel.table)
+            panels.append(values)
+    return Drawn(panels, pictures)
+
+
+def _picture(figure: Any, most_bytes: int) -> tuple[str, bytes]:
+    """A figure as SVG, as fine PNG where that is much smaller, as coarse PNG where bytes run short."""
+    chosen = ("svg", to_svg(figure))
+    if len(chosen[1]) > MOST_SVG_BYTES:
+        fine = to_png(figure, FINE_DPI)
+        chosen = min(chosen, ("png", fine), key=lambda one: len(one[1]))
+    if len(chosen[1]) > most_bytes:
+        coarse = to_png(figure, COARSE_DPI)
+        chosen = min(chosen, ("png", coarse), key=lambda one: len(one[1]))
+    return chosen
+
+
+def budget(study: Study, max_samples_in_detail: int) -> int:
+    """Bytes that the figures of one unit may take, so that the page stays light to open."""
+    return MOST_FIGURE_BYTES // max(1, len(units(study, max_samples_in_detail)))
+
+
+def assemble(study: Study, max_samples_in_detail: int, drawn: Mapping[Unit, Drawn]) -> Content:
+    """Gather what was drawn, and every table of a study.
 
     Parameters
     ----------
     study : its finished results.
     max_samples_in_detail : samples of each kind whose own panels are shown; the others are in the tables.
+    drawn : every unit of ``units``.
     """
-    pictures = Pictures()
     sections = []
-    with style():
-        for kind in KINDS:
-            if names := study.samples(kind):
-                sections.append(_kind_section(study, kind, names, max_samples_in_detail, pictures))
+    for kind in KINDS:
+        if names := study.samples(kind):
+            shown = names[:max_samples_in_detail]
+            section = {
+                "kind": kind,
+                "title": TITLES[kind],
+                "id": anchor(kind),
+                "scores": _scores(study, kind, names),
+                "cohort": drawn[Unit(kind, None)].panels,
+                "samples": [
+                    {"name": name, "id": anchor(kind, name), "panels": drawn[Unit(kind, name)].panels}
+                    for name in shown
+                ],
+                "hidden": names[max_samples_in_detail:],
+            }
+            sections.append(section)
     values = {
         "title": study.title,
         "left_out": [{"sample": name, "reason": why} for name, why in sorted(study.left_out.items())],
@@ -143,28 +213,14 @@ def collect(study: Study, max_samples_in_detail: int) -> Content:
         "methods": _methods(study),
         "results": sum(len(group) for group in study.folders.values()),
     }
-    return Content(values, pictures.kept)
+    return Content(values, {key: picture for one in drawn.values() for key, picture in one.pictures.items()})
 
 
-def _kind_section(study: Study, kind: str, names: list[str], most: int, pictures: Pictures) -> dict[str, Any]:
-    folders, manifests = study.of(kind, "cohort")
-    cohort = _cohort_panels(folders, manifests)
-    shown = names[:most]
-    samples = []
-    for name in shown:
-        own = _sample_panels(kind, name, *study.of(name, "sample"))
-        samples.append(
-            {"name": name, "id": anchor(kind, name), "panels": [_panel(p, kind, pictures) for p in own]}
-        )
-    return {
-        "kind": kind,
-        "title": TITLES[kind],
-        "id": anchor(kind),
-        "scores": _scores(study, kind, names),
-        "cohort": [_panel(p, f"{kind}-cohort", pictures) for p in cohort],
-        "samples": samples,
-        "hidden": names[most:],
-    }
+def collect(study: Study, max_samples_in_detail: int) -> Content:
+    """Draw every figure and gather every table of a study, in memory."""
+    most = budget(study, max_samples_in_detail)
+    drawn = {unit: draw(study, unit, most) for unit in units(study, max_samples_in_detail)}
+    return assemble(study, max_samples_in_detail, drawn)
 
 
 def _sample_panels(
@@ -181,15 +237,6 @@ def _cohort_panels(folders: Mapping[str, Path], manifests: Mapping[str, Mapping[
     from triptych.report import analysis, comparison
 
     return [*comparison.cohort_panels(folders, manifests), *analysis.cohort_panels(folders, manifests)]
-
-
-def _panel(panel: Panel, section: str, pictures: Pictures) -> dict[str, Any]:
-    values: dict[str, Any] = {"title": panel.title, "caption": panel.caption, "figure": None, "table": None}
-    if panel.figure is not None:
-        values["figure"], values["width_cm"] = pictures.add(panel.figure, section)
-    if panel.table is not None:
-        values["table"] = frame_table(panel.table)
-    return values
 
 
 def frame_table(frame: pd.DataFrame) -> dict[str, Any]:

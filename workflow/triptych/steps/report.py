@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from triptych.engine.step import Context, Input, Reduce, Settings, Step
+from triptych.engine.step import Context, Input, Map, Reduce, Settings, Step
 from triptych.steps import NAMES
 
 if TYPE_CHECKING:
@@ -51,12 +51,51 @@ def _study(context: Context) -> Study:
     )
 
 
-def draw(context: Context) -> None:
-    """Draw every figure and write the content."""
-    from triptych.engine.files import write_bytes, write_json
-    from triptych.report.content import collect
+def drawn(_context: Context, index: int) -> list[str]:
+    """Where the panels of one unit wait for the page."""
+    return [f"scratch/drawn/{index}.npz"]
 
-    content = collect(_study(context), context.settings.max_samples_in_detail)
+
+def count_units(context: Context) -> int:
+    """Samples shown in detail, and one for each kind."""
+    from triptych.report.content import units
+
+    return len(units(_study(context), context.settings.max_samples_in_detail))
+
+
+def draw_unit(context: Context, index: int) -> None:
+    """Draw the figures of one sample, or of all samples of a kind."""
+    import json
+
+    import numpy as np
+
+    from triptych.engine.files import save_arrays
+    from triptych.report.content import budget, draw, units
+
+    study, most = _study(context), context.settings.max_samples_in_detail
+    made = draw(study, units(study, most)[index], budget(study, most))
+    files = {"panels": json.dumps(made.panels).encode(), **made.pictures}
+    save_arrays(
+        context.path(*drawn(context, index)),
+        {key: np.frombuffer(data, np.uint8) for key, data in files.items()},
+    )
+
+
+def gather(context: Context) -> None:
+    """Write the content and the figures."""
+    import json
+
+    from triptych.engine.files import load_arrays, write_bytes, write_json
+    from triptych.report.content import Drawn, assemble, units
+
+    study, most = _study(context), context.settings.max_samples_in_detail
+    made = {}
+    for index, unit in enumerate(units(study, most)):
+        files = {
+            key: data.tobytes() for key, data in load_arrays(context.path(*drawn(context, index))).items()
+        }
+        made[unit] = Drawn(json.loads(files.pop("panels")), files)
+    content = assemble(study, most, made)
     for key, picture in content.pictures.items():
         write_bytes(context.path(key), picture)
     write_json(context.path(CONTENT), content.values)
@@ -107,7 +146,10 @@ STEP = Step(
         if name != NAME
     ),
     outputs=(CONTENT, FIGURES),
-    phases=(Reduce("draw", owns=lambda context: (CONTENT, FIGURES), work=draw),),
+    phases=(
+        Map("draw", count_units, drawn, draw_unit),
+        Reduce("gather", owns=lambda context: (CONTENT, FIGURES), work=gather),
+    ),
     summary=summary,
     render=render,
 )
