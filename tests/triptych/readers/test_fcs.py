@@ -87,6 +87,8 @@ def test_offsets_that_fit_win_over_those_that_do_not(tmp_path, write_fcs):
         ({"$TOT": "0"}, "holds 0 events"),
         ({"$TOT": "many"}, "broken HEADER or TEXT"),
         ({"$PAR": "3"}, "names 2 of its 3 channels"),
+        ({"$PAR": "0"}, "names 2 of its 0 channels"),
+        ({"$PAR": str(10**15)}, f"names 2 of its {10**15} channels"),
         ({"$MODE": "C"}, "histograms"),
         ({"$DATATYPE": "A"}, r"\$DATATYPE A"),
         ({"$BYTEORD": "3,3,3,3"}, r"\$BYTEORD"),

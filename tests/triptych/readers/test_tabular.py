@@ -62,6 +62,12 @@ def test_gaps_are_not_numbers(tmp_path):
         ("a,a\n1,2\n", "twice"),
         ("a,b\n1,x\n", "text in column 'b'"),
         ("a,b\n", "no rows"),
+        ("\n\n", "without a name"),
+        (",a\n0,1\n", "without a name"),
+        ("a\r1\r2\r", "not a table with a line per row"),
+        ("a" * 200_000, "not a table with a line per row"),
+        ("a;b\n1,5;2\n", "write numbers with a point"),
+        (b"a,b\n" + b"\0" * 5000, "text in column"),
         ("\u00e9,b\n1,2\n".encode("latin-1"), "UTF-8"),
     ],
 )
@@ -70,6 +76,10 @@ def test_tables_that_are_none_are_refused(tmp_path, content, message):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError, match=message):
         open_events(path)
+    with pytest.raises(InputError) as caught:
+        open_events(path)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value).replace(str(path), "")
 
 
 def test_a_row_that_is_short_is_refused_when_read(tmp_path):
@@ -102,6 +112,9 @@ def test_broken_parquet_is_refused(tmp_path):
     pq.write_table(pa.table({"a": pa.array([], pa.float64())}), path)
     with pytest.raises(InputError, match="no rows"):
         open_events(path)
+    pq.write_table(pa.table([[1.0], [2.0]], names=["a", "a"]), path)
+    with pytest.raises(InputError, match="names column 'a' twice"):
+        open_events(path)
 
 
 @pytest.mark.parametrize("header", ["population\n", ""])
@@ -115,12 +128,22 @@ def test_labels_with_or_without_header(tmp_path, header, packed):
     assert found.codes.tolist() == [2, 1, 2, 0]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_labels_are_the_last_cell_whatever_splits_them(tmp_path, delimiter):
+    path = tmp_path / "a.csv"
+    path.write_text("".join(delimiter.join(row) + "\n" for row in (("id", "gate"), ("1", "B"), ("2", "T"))))
+    assert read_labels(path, 2).names == ("B", "T")
+
+
 def test_labels_of_other_events_are_refused(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("population\na\nb\n")
-    for n in (1, 4, 100):
-        with pytest.raises(InputError, match=f"3 labels for {n} events"):
+    for n in (1, 3, 4, 100):
+        with pytest.raises(InputError, match=f"2 labels for {n} events"):
             read_labels(path, n)
+    path.write_text("a\nb\na\n")
+    with pytest.raises(InputError, match="3 labels for 2 events"):
+        read_labels(path, 2)
     broken = tmp_path / "a.csv.gz"
     broken.write_bytes(gzip.compress(b"a\n" * 1000)[:-20])
     with pytest.raises(InputError, match="cannot be read"):

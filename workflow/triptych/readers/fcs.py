@@ -144,6 +144,9 @@ def open_fcs(path: Path) -> FcsFile:
         raise InputError(f"{path} holds histograms ($MODE {mode}), not events; export it in list mode")
     if datatype not in ("F", "D", "I"):
         raise InputError(f"{path} has $DATATYPE {datatype or 'missing'}; export it as F, D or I")
+    channels = [data.channels[n] for n in sorted(data.channels)]
+    if len(channels) != data.channel_count or not channels:
+        raise InputError(f"{path} names {len(channels)} of its {data.channel_count} channels; {COPY_AGAIN}")
     kinds = {text.get(f"p{n}datatype", datatype).strip() for n in range(1, data.channel_count + 1)}
     if kinds != {datatype}:
         raise InputError(
@@ -153,9 +156,6 @@ def open_fcs(path: Path) -> FcsFile:
         raise InputError(
             f"{path} says that it holds {data.event_count} events; leave it out of the sample sheet"
         )
-    channels = [data.channels[n] for n in sorted(data.channels)]
-    if len(channels) != data.channel_count or not channels:
-        raise InputError(f"{path} names {len(channels)} of its {data.channel_count} channels; {COPY_AGAIN}")
     for n, channel in enumerate(channels, start=1):
         numbers = (channel["pnr"], channel["png"], *channel["pne"])
         if not np.isfinite(numbers).all() or (datatype == "I" and channel["pnr"] < 1):

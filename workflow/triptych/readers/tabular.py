@@ -20,6 +20,9 @@ from triptych.errors import InputError
 from triptych.readers.events import Column
 
 INDEX_ROWS = 4096
+LONGEST_LINE = 1 << 24
+# What a header line of labels says, in lower case.
+LABEL_WORDS = {"population", "populations", "label", "labels", "cluster", "class", "cell_type", "celltype", "gate"}
 
 
 @dataclass(frozen=True)
@@ -74,18 +77,16 @@ def open_csv(path: Path, row_index: NDArray[np.int64] | None = None) -> CsvFile:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; export it again")
     with open(path, "rb") as file:
-        head = file.readline()
+        head = file.readline(LONGEST_LINE)
         body = file.tell()
-        sample = file.readline()
+        sample = file.readline(LONGEST_LINE)
     header = _decode(path, head)
-    delimiter = (
-        "\t"
-        if header.count("\t") > header.count(",")
-        else ";"
-        if header.count(";") > header.count(",")
-        else ","
-    )
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    delimiter = _delimiter(header)
+    names = [name.strip() for name in _fields(path, header, delimiter)]
+    if not all(names):
+        raise InputError(
+            f"{path} has a column without a name in its first line; name it, or export the table without its row numbers"
+        )
     if all(_is_number(name) for name in names):
         raise InputError(
             f"{path} has no header line: its first line holds numbers; add one that names the columns"
@@ -93,10 +94,12 @@ def open_csv(path: Path, row_index: NDArray[np.int64] | None = None) -> CsvFile:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"{path} names column {twice!r} twice; rename one")
-    first = next(csv.reader([_decode(path, sample)], delimiter=delimiter), [])
+    first = _fields(path, _decode(path, sample), delimiter)
     for name, value in zip(names, first, strict=False):
         if value.strip() and not _is_number(value):
-            raise InputError(f"{path} holds text in column {name!r} ({value!r}); drop the column")
+            raise InputError(
+                f"{path} holds text in column {name[:40]!r} ({value[:40]!r}); drop the column, or write numbers with a point"
+            )
     index = _index_rows(path, body) if row_index is None else row_index
     n_events = int(index[-1])
     if n_events == 0:
@@ -126,6 +129,22 @@ def _decode(path: Path, line: bytes) -> str:
         return line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not text in UTF-8; export it again as CSV") from error
+
+
+def _delimiter(header: str) -> str:
+    """Tab or semicolon where the header has more of them than commas."""
+    for candidate in "\t;":
+        if header.count(candidate) > header.count(","):
+            return candidate
+    return ","
+
+
+def _fields(path: Path, line: str, delimiter: str) -> list[str]:
+    """Cells of one line; none of an empty line."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise InputError(f"{path} is not a table with a line per row ({error}); export it again as CSV") from error
 
 
 def _is_number(text: str) -> bool:
@@ -184,6 +203,9 @@ def open_parquet(path: Path) -> ParquetFile:
     left = [f.name for f in schema if f.name not in numeric]
     if not numeric:
         raise InputError(f"{path} has no numeric column; export the events as numbers")
+    if len(set(schema.names)) < len(schema.names):
+        twice = next(name for name in schema.names if schema.names.count(name) > 1)
+        raise InputError(f"{path} names column {twice!r} twice; rename one")
     if sum(groups) == 0:
         raise InputError(f"{path} holds no rows; leave it out of the sample sheet")
     notes = (f"columns that are not numbers were left out: {', '.join(left)}",) if left else ()
@@ -201,6 +223,9 @@ class Labels:
 def read_labels(path: Path, n_events: int) -> Labels:
     """Read one label per event from a CSV file (also ``.gz``), the last column of each line, with or without header.
 
+    The first line is a header if its label is one of ``LABEL_WORDS``, or if there is one line more than events and its
+    label is that of no other line.
+
     Raises
     ------
     InputError : the file is broken or its number of labels is not the number of events.
@@ -211,7 +236,9 @@ def read_labels(path: Path, n_events: int) -> Labels:
     opened: Any = gzip.open if path.suffix.lower() == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
-            for row in csv.reader(file):
+            delimiter = _delimiter(file.readline(LONGEST_LINE))
+            file.seek(0)
+            for row in csv.reader(file, delimiter=delimiter):
                 if not row:
                     continue
                 if count <= n_events:
@@ -223,13 +250,14 @@ def read_labels(path: Path, n_events: int) -> Labels:
                     )
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV ({error}); export it again") from error
-    has_header = count == n_events + 1
-    if not has_header and count != n_events:
+    found = list(order)
+    is_single = count > 0 and not (codes[1 : min(count, n_events + 1)] == 0).any()
+    has_header = is_single and (count == n_events + 1 or found[0].lower() in LABEL_WORDS)
+    if count - has_header != n_events:
         raise InputError(
-            f"{path} holds {count} labels for {n_events} events; give one label per event, in order"
+            f"{path} holds {count - has_header} labels for {n_events} events; give one label per event, in order"
         )
     used = codes[1:] if has_header else codes[:n_events]
-    found = list(order)
     present = sorted({found[code] for code in np.unique(used)})
     table = np.array([present.index(name) if name in present else 0 for name in found], np.uint16)
     return Labels(table[used], tuple(name or "unlabelled" for name in present))
