@@ -5,15 +5,17 @@ import multiprocessing
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from toy_step import ToySettings, content, make_toy, work, write_numbers
+from toy_step import ToySettings, content, key, make_toy, work, write_numbers
 
 from triptych.engine import ledger as ledgers
+from triptych.engine.files import save_arrays
 from triptych.engine.run import run_step
-from triptych.engine.step import Input, Map
+from triptych.engine.step import Context, Input, Map
 from triptych.errors import InputError, StepError, UsageError
 
 
@@ -120,6 +122,35 @@ def test_damaged_file_is_made_again_alone(tmp_path: Path, damage: str) -> None:
     assert run_step(make_toy(), {"numbers": numbers}, out).fresh
     assert content(out) == before
     assert lines_of(out, "square") == [0, 1, 2, 2, 3, 4, 5]
+
+
+def scratchy(context: Context, index: int) -> None:
+    """A block that leaves a remark beside its store, for a later phase."""
+    work(context, index)
+    save_arrays(context.path(f"scratch/remarks/{index}.npz"), {"index": np.int64(index)})
+
+
+def only_scratch(context: Context, index: int) -> None:
+    save_arrays(context.path(f"scratch/seeds/{index}.npz"), {"index": np.int64(index)})
+
+
+def test_mending_makes_only_the_damaged_block_again(tmp_path: Path) -> None:
+    numbers = write_numbers(tmp_path)
+    seeds = Map("seeds", lambda c: 3, lambda c, i: [f"scratch/seeds/{i}.npz"], only_scratch)
+    square = Map("square", lambda c: 6, lambda c, i: [key(i), f"scratch/remarks/{i}.npz"], scratchy)
+    step = make_toy(phases=(seeds, square, *make_toy().phases[1:]))
+    out = tmp_path / "out"
+    run_step(step, {"numbers": numbers}, out)
+    before = content(out)
+    assert not (out / "scratch" / "seeds").exists()
+    (out / "total.txt").unlink()
+    run_step(step, {"numbers": numbers}, out)
+    assert lines_of(out, "square") == [0, 1, 2, 3, 4, 5]
+    assert lines_of(out, "merge") == [0, 0]
+    (out / key(4)).write_bytes(b"torn")
+    run_step(step, {"numbers": numbers}, out)
+    assert content(out) == before
+    assert lines_of(out, "square") == [0, 1, 2, 3, 4, 4, 5]
 
 
 def test_flipped_bit_is_found_by_verify(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_gaps_are_not_numbers(tmp_path):
         ("a,a\n1,2\n", "twice"),
         ("a,b\n1,x\n", "text in column 'b'"),
         ("a,b\n", "no rows"),
-        ("\n\n", "without a name"),
+        ("\n\n", "no header"),
         (",a\n0,1\n", "without a name"),
         ("a\r1\r2\r", "not a table with a line per row"),
         ("a" * 200_000, "not a table with a line per row"),

@@ -69,6 +69,54 @@ def do_block(context: Context, phase: Map, folder: Path, index: int) -> int:
     return index
 
 
+def needed_phases(run: Run, phases: Sequence[Phase]) -> list[Phase]:
+    """Phases to go through; of a result that was whole before, those that left only scratch are made again only if work
+    after them is missing."""
+    state = ledgers.read(run.folder)
+    if state.complete is None:
+        return list(phases)
+    needed: list[Phase] = []
+    missing = False
+    for phase in reversed(phases):
+        if missing or not only_scratch(state, phase):
+            needed.append(phase)
+            missing = missing or _is_missing(run, phase, state)
+    return needed[::-1]
+
+
+def only_scratch(state: ledgers.Ledger, phase: Phase) -> bool:
+    """Whether a phase wrote files for later phases and nothing else."""
+    keys = [key for record in state.of_phase(phase.name).values() for key in record.files]
+    return bool(keys) and all(key.startswith("scratch/") for key in keys)
+
+
+def _is_missing(run: Run, phase: Phase, state: ledgers.Ledger) -> bool:
+    if isinstance(phase, Map):
+        return bool(missing_blocks(run, phase, range(phase.count(run.context))))
+    return not any(
+        ledgers.is_trusted(run.context.out, record, verify=run.verify)
+        for record in state.of_phase(phase.name).values()
+    )
+
+
+def remove_scratch(context: Context, folder: Path, phases: Sequence[Phase]) -> None:
+    """Remove what phases left for later ones, save the scratch of blocks that also own stored files.
+
+    That is kept so that a damaged result is mended by making only its damaged blocks again.
+    """
+    state = ledgers.read(folder)
+    for phase in phases:
+        if only_scratch(state, phase):
+            for record in state.of_phase(phase.name).values():
+                for key in record.files:
+                    (context.out / key).unlink(missing_ok=True)
+    for path in sorted(context.scratch.rglob("*"), reverse=True) if context.scratch.is_dir() else []:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+    if context.scratch.is_dir() and not any(context.scratch.iterdir()):
+        context.scratch.rmdir()
+
+
 def run_phase(run: Run, phase: Phase, blocks: Sequence[int] | None = None) -> None:
     """Run what is missing of one phase (or of some of its blocks)."""
     match phase:

@@ -34,7 +34,7 @@ from triptych.engine.manifest import (
     read_manifest,
     write_manifest,
 )
-from triptych.engine.phases import Run, remove, run_phase
+from triptych.engine.phases import Run, needed_phases, remove, remove_scratch, run_phase
 from triptych.engine.progress import Progress, Quiet
 from triptych.engine.provenance import cpu_seconds, provenance
 from triptych.engine.settings import choose_device, read_settings
@@ -221,7 +221,7 @@ def _run(
         run = Run(context, name, executor, interrupt, told, execution.verify)
         if execution.part is not None:
             return _run_part(step, run, execution, began)
-        for phase in step.phases:
+        for phase in needed_phases(run, step.phases):
             run_phase(run, phase)
     interrupt.check()
     manifest = _complete(step, context, folder, parts, name)
@@ -232,7 +232,7 @@ def _run(
     if step.render is not None:
         step.render(context)
     write_manifest(out, manifest)
-    shutil.rmtree(context.scratch, ignore_errors=True)
+    remove_scratch(context, folder, step.phases)
     return Outcome(manifest, fresh=True, seconds=time.monotonic() - began[0])
 
 

@@ -21,13 +21,13 @@ def read_truth(path: Path, duration_s: float) -> tuple[NDArray[np.float64], list
         The file is missing or empty, lacks a column, or holds an onset outside the recording.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist; check the path")
+        raise InputError(f"{path} is not a file; check the path")
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines(), delimiter="\t"))
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), delimiter="\t"))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a TSV text file; save it as UTF-8 with tabs") from error
     if not rows or not {"onset_s", "kind"} <= set(rows[0]):
-        raise InputError(f"{path} needs a header with onset_s and kind and at least one event")
+        raise InputError(f"{path} needs a header with onset_s and kind, split by tabs, and at least one event")
     found = []
     for line, row in enumerate(rows, start=2):
         try:
@@ -38,6 +38,8 @@ def read_truth(path: Path, duration_s: float) -> tuple[NDArray[np.float64], list
             raise InputError(
                 f"{path} line {line}: onset_s is {row['onset_s']!r}, not a time from 0 to {duration_s:g} s"
             )
-        found.append((onset, str(row["kind"])))
+        if not row["kind"]:
+            raise InputError(f"{path} line {line} has no kind; name what happened at {onset:g} s")
+        found.append((onset, row["kind"]))
     found.sort()
     return np.array([onset for onset, _ in found]), [kind for _, kind in found]

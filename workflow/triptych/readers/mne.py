@@ -135,7 +135,7 @@ def _open(path: Path, project: bool) -> tuple[Any, list[str]]:
 
 def _sentence(error: object) -> str:
     text = " ".join(str(error).split())
-    return re.split(r"(?<=[a-z\)])\.\s", text)[0].rstrip(".")[:200] or type(error).__name__
+    return re.split(r"(?<=[a-z\)'\"\]])\.\s", text)[0].rstrip(".")[:200] or type(error).__name__
 
 
 def _check_companions(path: Path) -> None:

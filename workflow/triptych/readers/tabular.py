@@ -22,7 +22,17 @@ from triptych.readers.events import Column
 INDEX_ROWS = 4096
 LONGEST_LINE = 1 << 24
 # What a header line of labels says, in lower case.
-LABEL_WORDS = {"population", "populations", "label", "labels", "cluster", "class", "cell_type", "celltype", "gate"}
+LABEL_WORDS = {
+    "population",
+    "populations",
+    "label",
+    "labels",
+    "cluster",
+    "class",
+    "cell_type",
+    "celltype",
+    "gate",
+}
 
 
 @dataclass(frozen=True)
@@ -144,7 +154,9 @@ def _fields(path: Path, line: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error as error:
-        raise InputError(f"{path} is not a table with a line per row ({error}); export it again as CSV") from error
+        raise InputError(
+            f"{path} is not a table with a line per row ({error}); export it again as CSV"
+        ) from error
 
 
 def _is_number(text: str) -> bool:

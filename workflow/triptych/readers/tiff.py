@@ -137,7 +137,7 @@ def slice_files(folder: Path) -> list[Path]:
     if not files:
         raise InputError(f"{folder} holds no TIFF slice: give a folder of .tif files or an OME-Zarr group")
     if len(files) == 1:
-        return files
+        raise InputError(f"{folder} holds one slice, {files[0].name}: a volume has at least two slices")
     keys = {file: tuple(int(n) for n in NUMBER.findall(file.stem)) for file in files}
     names = {NUMBER.sub("#", file.stem) for file in files}
     if len(names) > 1:
@@ -152,10 +152,11 @@ def slice_files(folder: Path) -> list[Path]:
     numbers = [keys[file][varying[0]] for file in files]
     for before, after, file in zip(numbers, numbers[1:], files[1:], strict=False):
         if after != before + 1:
-            what = (
-                f"slice {before + 1} is missing" if after > before else f"slice number {after} is there twice"
+            if after == before:
+                raise InputError(f"{folder} holds slice number {after} twice, also as {file.name}: remove one")
+            raise InputError(
+                f"{folder}: slice {before + 1} is missing before {file.name}: add it or number the slices without gap"
             )
-            raise InputError(f"{folder}: {what} before {file.name}: add it or number the slices without gap")
     return files
 
 

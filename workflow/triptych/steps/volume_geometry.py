@@ -29,6 +29,8 @@ def parse_numbers(value: Any) -> Any:
         parts = value.replace(";", ",").replace("x", ",").replace(" ", ",").split(",")
         value = [part for part in parts if part]
         return value * 3 if len(value) == 1 else value or None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (value,) * 3
     return value
 
 
