@@ -159,7 +159,8 @@ def test_slices_are_ordered_by_number(tmp_path: Path) -> None:
         (["a1.tif", "a01.tif"], "count in one number"),
         (["a1.tif", "b2.tif"], "mixes"),
         (["a1_1.tif", "a2_2.tif"], "count in one number"),
-        (["x1.tif", "x01.tif", "x2.tif"], "twice"),
+        (["x1.tif", "x01.tif", "x2.tif"], "twice, also as x.*: remove one"),
+        (["x1.tif"], "at least two slices"),
     ],
 )
 def test_folders_without_one_order_are_refused(tmp_path: Path, names: list[str], word: str) -> None:

@@ -85,6 +85,11 @@ def test_an_imported_volume_can_be_imported_again(raw: Path) -> None:
     assert open_volume(raw / "two" / "image.ome.zarr").voxel_size_nm == (40, 10, 10)
 
 
+@pytest.mark.parametrize("value", ["8", 8, 8.0, [8, 8, 8], "8x8x8"])
+def test_one_number_stands_for_a_cube(value: object) -> None:
+    assert STEP.settings.model_validate({"voxel_size_nm": value}).voxel_size_nm == (8, 8, 8)
+
+
 def test_voxel_size_of_sheet_and_file(raw: Path) -> None:
     options = {"metadata": {"axes": "ZYX", "spacing": 50, "unit": "nm"}, "resolution": (0.1, 0.1)}
     tifffile.imwrite(raw / "ij.tif", IMAGE, imagej=True, **options)

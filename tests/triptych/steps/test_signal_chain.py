@@ -137,6 +137,21 @@ def test_values_that_are_not_finite_are_named_or_excluded(recording: Path, tmp_p
     assert manifest["scores"]["bad_s"] > 3
 
 
+def test_a_constant_recording_is_no_signal(recording: Path, tmp_path: Path) -> None:
+    raw = mne.io.read_raw_fif(recording, preload=True, verbose="ERROR")
+    raw._data[:] = 3e-6
+    constant = tmp_path / "constant_raw.fif"
+    raw.save(constant, fmt="double", verbose="ERROR")
+    with pytest.raises(InputError, match="eeg channels are flat"):
+        run("import_signal", {"raw": constant}, tmp_path)
+
+
+def test_nothing_is_learned_where_all_is_excluded(recording: Path, tmp_path: Path) -> None:
+    run("import_signal", {"raw": recording}, tmp_path, {"excluded_spans_s": [[0, 1000]]})
+    with pytest.raises(InputError, match="exclude less"):
+        run("learn_atoms", {"signal": tmp_path / "import_signal"}, tmp_path, QUICK)
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [

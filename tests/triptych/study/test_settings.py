@@ -75,7 +75,10 @@ def test_wrong_settings_name_the_key(content: dict[str, object], message: str) -
         check_settings(content, study_model())
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- a list\n", "title: a\ntitle: b\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["a: [1", "- a list\n", "title: a\ntitle: b\n", "title: 2020-13-45\n", "a: " + "9" * 5000, "[" * 3000],
+)
 def test_wrong_yaml_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"config\.yaml"):
@@ -93,7 +96,7 @@ def test_missing_config_is_an_input(tmp_path: Path) -> None:
         read_yaml(tmp_path / "config.yaml")
 
 
-@pytest.mark.parametrize("assignment", ["novalue", "=3", "title.x=1", "title=[1"])
+@pytest.mark.parametrize("assignment", ["novalue", "=3", "title.x=1", "title=[1", "title=2020-13-45"])
 def test_wrong_assignments_are_refused(assignment: str) -> None:
     with pytest.raises(UsageError, match="--set"):
         apply_sets({"title": "t"}, [assignment])

@@ -97,6 +97,12 @@ def test_left_out_sample_changes_only_cohort_digests(tmp_path: Path) -> None:
     assert less.digest(job) != study.digest(job)
 
 
+@pytest.mark.parametrize("cell", ["0,1,1", "40,10", "wide", "nan"])
+def test_cells_that_are_settings_must_be_valid(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(UsageError, match=r"samples\.tsv, sample V1: setting import_volume\.voxel_size_nm"):
+        make(tmp_path, sheet=SHEET.replace("40,8,8", cell))
+
+
 def test_left_out_names_must_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="names C9"):
         make(tmp_path, "cohort: {left_out: {C9: torn}}\n")

@@ -89,6 +89,8 @@ def _resolve(step: Step, entry: Input, path: Path, kind: Kind | None, raw: RawDi
     if not entry.producers and entry.store is None and entry.sheet is not None:
         files = list(entry.files(path)) if entry.files else files_below(path)
         if missing := [file for file in files if not file.is_file()]:
+            if missing[0] == path:
+                raise InputError(f"{option(entry)} {path} is not a file; check the path")
             raise InputError(f"{path} needs {missing[0].name} beside it, which is missing")
         return Source(path.absolute(), raw.of(files, path if path.is_dir() else path.parent))
     folder = _folder(path)

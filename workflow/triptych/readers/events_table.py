@@ -27,7 +27,9 @@ def read_truth(path: Path, duration_s: float) -> tuple[NDArray[np.float64], list
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a TSV text file; save it as UTF-8 with tabs") from error
     if not rows or not {"onset_s", "kind"} <= set(rows[0]):
-        raise InputError(f"{path} needs a header with onset_s and kind, split by tabs, and at least one event")
+        raise InputError(
+            f"{path} needs a header with onset_s and kind, split by tabs, and at least one event"
+        )
     found = []
     for line, row in enumerate(rows, start=2):
         try:

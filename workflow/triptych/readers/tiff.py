@@ -153,7 +153,9 @@ def slice_files(folder: Path) -> list[Path]:
     for before, after, file in zip(numbers, numbers[1:], files[1:], strict=False):
         if after != before + 1:
             if after == before:
-                raise InputError(f"{folder} holds slice number {after} twice, also as {file.name}: remove one")
+                raise InputError(
+                    f"{folder} holds slice number {after} twice, also as {file.name}: remove one"
+                )
             raise InputError(
                 f"{folder}: slice {before + 1} is missing before {file.name}: add it or number the slices without gap"
             )

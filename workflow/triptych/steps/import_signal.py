@@ -23,6 +23,9 @@ from triptych.steps.signal_plan import (
 if TYPE_CHECKING:
     from triptych.dictionary.fir import Filtering
 
+# Deviations that no sensor has: what is left of a constant after filtering is rounding.
+FAINTEST = {"mag": 1e-20, "grad": 1e-20, "eeg": 1e-15}
+
 
 class ImportSignalSettings(Settings):
     """What of a recording is kept, and how it is filtered."""
@@ -224,7 +227,7 @@ def finish(context: Context) -> None:
     types = [header.types[i] for i in brain]
     deviation = np.stack([part["deviation"] for part in parts])
     scales = {kind: float(np.median(deviation[:, [t == kind for t in types]])) for kind in sorted(set(types))}
-    if flat := [kind for kind, scale in scales.items() if not scale > 0]:
+    if flat := [kind for kind, scale in scales.items() if not scale > FAINTEST.get(kind, FAINTEST["eeg"])]:
         raise InputError(
             f"{context.source('raw')}: most {flat[0]} channels are flat; mark the flat ones as bad_channels"
         )

@@ -101,7 +101,9 @@ def start(context: Context) -> State:
     try:
         return learning.start(_passes(context), _options(context.settings))
     except ValueError as error:
-        raise InputError(f"{context.source('signal')}: {error}") from error
+        raise InputError(
+            f"{context.source('signal')}: {error}; exclude less of the recording, or set learn_atoms.atom_duration_s lower"
+        ) from error
 
 
 def advance(context: Context, state: State) -> State:

@@ -87,6 +87,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:  # dates and numbers that cannot be, lists in lists in lists
+        raise UsageError(f"{path} is not valid YAML: {error}; quote the value") from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -109,8 +111,8 @@ def apply_sets(content: Mapping[str, Any], sets: Iterable[str]) -> dict[str, Any
                 raise UsageError(f"--set {assignment!r}: {section} is a value, not a section")
         try:
             target[last] = yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {assignment!r}: the value is not valid YAML") from error
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise UsageError(f"--set {assignment[:80]!r}: the value is not valid YAML") from error
     return merged
 
 

@@ -66,7 +66,21 @@ class Study:
                     f"cohort.left_out names {name}, which is not in {sheet.folder / settings.samples}"
                 )
         _refuse_unread_columns(sheet, steps)
-        return cls(root, settings, sheet, steps, excluded)
+        study = cls(root, settings, sheet, steps, excluded)
+        study._check_cells()
+        return study
+
+    def _check_cells(self) -> None:
+        """Cells of the sheet that are settings must be valid ones."""
+        for name, row in self.sheet.rows.items():
+            for step in self.steps.values():
+                if row.keys() & set(step.sheet_fields):
+                    try:
+                        self.settings_of(Job(step.name, name))
+                    except UsageError as error:
+                        raise UsageError(
+                            f"{self.sheet.folder / self.settings.samples}, sample {name}: {error}"
+                        ) from error
 
     @cached_property
     def left_out(self) -> dict[str, str]:
