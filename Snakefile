@@ -11,7 +11,9 @@ from triptych.steps import open_study_of
 
 min_version("9.14")
 
-if not config:  # triptych run gives the resolved one; an empty config.yaml means the defaults, which Snakemake refuses
+if (
+    not config
+):  # triptych run gives the resolved one; an empty config.yaml means the defaults, which Snakemake refuses
 
     configfile: "config.yaml"
 

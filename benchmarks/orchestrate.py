@@ -1,6 +1,7 @@
 """Overhead of the orchestrator: the demo by `triptych run` against the same commands typed by hand, one core, interleaved.
 
-Both do the same work in the same order of steps; caches are warm; the whole table is printed, then one JSON line.
+Both do the same work in the same order of steps; caches are warm. Then: what each step of the demo took, and how long the
+command line takes to start. Whole tables are printed, and one JSON line last.
 Usage: python benchmarks/orchestrate.py [--repeats 5]
 """
 
@@ -73,6 +74,35 @@ def timed(commands: list[list[str]], folder: Path) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def step_times(study: Study) -> dict[str, list[tuple[float, float, float]]]:
+    """Wall seconds, CPU seconds and peak MiB of every job of the last run, by step."""
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for job in study.jobs:
+        cost = json.loads((study.root / job.place / "provenance.json").read_text())
+        entry = (cost["wall_s"], cost["cpu_s"], cost["peak_memory_bytes"] / 2**20)
+        found.setdefault(job.step, []).append(entry)
+    return found
+
+
+def print_steps(runs: list[dict[str, list[tuple[float, float, float]]]]) -> None:
+    """Per step: jobs, median wall and CPU seconds of one job, greatest peak."""
+    print(f"\n{'step':<20} {'jobs':>4} {'wall s':>7} {'CPU s':>7} {'peak MiB':>9}   (one job, median)")
+    for step in runs[0]:
+        jobs = [entry for run in runs for entry in run[step]]
+        wall, cpu = (statistics.median(entry[i] for entry in jobs) for i in (0, 1))
+        print(f"{step:<20} {len(runs[0][step]):>4} {wall:>7.2f} {cpu:>7.2f} {max(e[2] for e in jobs):>9.0f}")
+
+
+def print_starts() -> None:
+    """How long commands take that do nothing: best and median of five."""
+    print()
+    for words in (["--help"], ["step", "--help"], ["step", "quantize-cloud", "--help"], ["config", "schema"]):
+        walls = [timed([[*TRIPTYCH, *words]], Path.cwd())[0] for _ in range(5)]
+        print(
+            f"triptych {' '.join(words):<28} {min(walls):.3f} s best, {statistics.median(walls):.3f} s median of 5"
+        )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -88,12 +118,14 @@ def main() -> None:
         run = [[*TRIPTYCH, "run", "--cores", "1"]]
         timed(run, folder)  # compiles kernels and warms the page cache
         rows: list[dict[str, float]] = []
+        runs: list[dict[str, list[tuple[float, float, float]]]] = []
         print(
             f"{'':>3} {'run wall':>9} {'hand wall':>10} {'ratio':>6} {'run CPU':>8} {'hand CPU':>9} {'ratio':>6}"
         )
         for repeat in range(repeats):
             clear(folder)
             run_wall, run_cpu = timed(run, folder)
+            runs.append(step_times(study))
             clear(folder)
             config = study.write_config()
             list(study.write_inputs())
@@ -106,6 +138,8 @@ def main() -> None:
                 f"{hand_cpu:>8.1f}s {run_cpu / hand_cpu:>6.3f}",
                 flush=True,
             )
+    print_steps(runs)
+    print_starts()
     result = {
         "jobs": len(study.jobs),
         "repeats": repeats,

@@ -41,7 +41,7 @@ def test_the_wheel_holds_the_pipeline_and_no_stray_module(wheel: Path) -> None:
     assert any(name.endswith("page.html.j2") for name in names)
 
 
-@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_wheel_runs_the_demo_from_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
     binaries = tmp_path / "env" / "bin"

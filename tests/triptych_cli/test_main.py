@@ -61,6 +61,7 @@ def test_missing_inputs_are_input_errors(tmp_path: Path) -> None:
 def test_init_overwrites_nothing(study: Path) -> None:
     before = (study / "config.yaml").read_bytes()
     refused(triptych("init", study), 2, "not empty")
+    refused(triptych("init", study / "config.yaml" / "below"), 2, "cannot be made")
     assert (study / "config.yaml").read_bytes() == before
 
 
@@ -111,6 +112,10 @@ def test_report_needs_results(study: Path) -> None:
 def test_unknown_profile_and_target(study: Path) -> None:
     refused(triptych("run", "-C", study, "--profile", "moon"), 2, "no profile moon")
     refused(triptych("run", "nosuch", "-C", study), 2, "names no step")
+
+
+def test_arguments_that_snakemake_refuses_are_usage_errors(study: Path) -> None:
+    refused(triptych("run", "-C", study, "--", "--nope"), 2, "unrecognized arguments: --nope")
 
 
 @pytest.mark.parametrize("text", ["0/4", "5/4", "x", "1"])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from triptych.demo.cloud import DETECTORS, EVENTS, MARKERS, make, spillover
-from triptych.readers.events import open_events
+from triptych.readers.event_files import open_events
 from triptych.readers.spillover import read_spillover
 from triptych.readers.tabular import read_labels
 

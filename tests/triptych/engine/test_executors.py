@@ -101,6 +101,14 @@ def test_wrong_names_and_numbers_are_refused() -> None:
         pass
 
 
+def test_what_is_no_address_of_a_scheduler_is_refused() -> None:
+    with (
+        pytest.raises(UsageError, match="tcp://host:port"),
+        open_executor("dask", 1, Interrupt(), "localhost"),
+    ):
+        pass
+
+
 @pytest.mark.slow
 def test_a_silent_dask_scheduler_is_named() -> None:
     with (

@@ -203,6 +203,82 @@ def test_ranges_of_a_step_with_two_map_phases_are_refused(tmp_path: Path) -> Non
         run_step(step, {"numbers": numbers}, tmp_path / "out", phase="square", part=(1, 2))
 
 
+def test_a_refused_range_leaves_a_result_untouched(tmp_path: Path) -> None:
+    numbers = write_numbers(tmp_path)
+    run_step(make_toy(), {"numbers": numbers}, tmp_path / "out")
+    before = content(tmp_path / "out")
+    with pytest.raises(UsageError, match="no map phase"):
+        run_step(make_toy(), {"numbers": numbers}, tmp_path / "out", {"power": 3}, phase="nope", part=(1, 2))
+    assert content(tmp_path / "out") == before
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_range_of_a_finished_result_is_a_receipt_and_keeps_the_manifest(tmp_path: Path) -> None:
+    numbers = write_numbers(tmp_path)
+    run_step(make_toy(), {"numbers": numbers}, tmp_path / "out")
+    before = content(tmp_path / "out")
+    run_step(make_toy(), {"numbers": numbers}, tmp_path / "out", phase="square", part=(1, 2))
+    assert content(tmp_path / "out") == before
+    assert (tmp_path / "out/parts/square.1-of-2.json").exists()
+    assert lines_of(tmp_path / "out", "square") == list(range(6))
+
+
+def test_an_unknown_executor_is_refused_even_when_nothing_is_left_to_do(tmp_path: Path) -> None:
+    numbers = write_numbers(tmp_path)
+    run_step(make_toy(), {"numbers": numbers}, tmp_path / "out")
+    with pytest.raises(UsageError, match="none of threads"):
+        run_step(make_toy(), {"numbers": numbers}, tmp_path / "out", executor="fibers")
+
+
+def test_a_recording_that_cannot_be_read_does_not_cost_the_result(tmp_path: Path) -> None:
+    def probe(path: Path, _settings: object) -> dict[str, int]:
+        if not path.read_text().strip():
+            raise InputError(f"{path} is empty; copy it again")
+        return {}
+
+    run_step(make_toy(probe=probe), {"numbers": write_numbers(tmp_path)}, tmp_path / "out")
+    before = content(tmp_path / "out")
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(InputError, match="copy it again"):
+        run_step(make_toy(probe=probe), {"numbers": tmp_path / "empty.txt"}, tmp_path / "out")
+    after = content(tmp_path / "out")
+    assert {key: after[key] for key in before} == before
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_stray_file_in_a_store_is_taken_out_and_changes_nothing(tmp_path: Path) -> None:
+    numbers, out = write_numbers(tmp_path), tmp_path / "out"
+    run_step(make_toy(), {"numbers": numbers}, out)
+    before = (out / "manifest.json").read_bytes()
+    stray = out / "blocks.store" / "c" / "stray"
+    stray.write_text("junk")
+    (out / "manifest.json").unlink()
+    run_step(make_toy(), {"numbers": numbers}, out, verify=True)
+    assert not stray.exists()
+    assert (out / "manifest.json").read_bytes() == before
+
+
+def test_a_damaged_manifest_of_an_input_is_named(tmp_path: Path) -> None:
+    numbers = write_numbers(tmp_path)
+    run_step(make_toy(), {"numbers": numbers}, tmp_path / "toy")
+    (tmp_path / "toy" / "manifest.json").write_text('{"step": "toy_step"}')
+    entry = Input("numbers", "total", store="total.txt", producers={"cloud": "toy_step"})
+    with pytest.raises(InputError, match=r"manifest\.json is damaged"):
+        run_step(make_toy(name="consumer", inputs=(entry,)), {"numbers": tmp_path / "toy"}, tmp_path / "next")
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    numbers = write_numbers(tmp_path)
+    with pytest.raises(UsageError, match="cannot be made"):
+        run_step(make_toy(), {"numbers": numbers}, numbers / "below")
+
+
+def test_a_folder_is_no_raw_file_where_a_file_is_meant(tmp_path: Path) -> None:
+    step = make_toy(inputs=(Input("numbers", "n", sheet="path", files=lambda path: [path]),))
+    with pytest.raises(InputError, match="is not a file"):
+        run_step(step, {"numbers": tmp_path}, tmp_path / "out")
+
+
 def test_expected_digest_must_agree(tmp_path: Path) -> None:
     numbers = write_numbers(tmp_path)
     with pytest.raises(UsageError, match="changed since the run began"):

@@ -5,7 +5,7 @@ import pytest
 from flowio import FlowData
 
 from triptych.errors import InputError
-from triptych.readers.events import open_events
+from triptych.readers.event_files import open_events
 
 RNG = np.random.default_rng(0)
 

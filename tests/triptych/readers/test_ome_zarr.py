@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from triptych.errors import InputError
-from triptych.readers.raw_volume import open_raw_volume
+from triptych.readers.volume_files import open_raw_volume
 
 DATA = np.random.default_rng(1).integers(0, 255, (6, 20, 30)).astype(np.uint8)
 EVERYTHING = (slice(0, 6), slice(0, 20), slice(0, 30))

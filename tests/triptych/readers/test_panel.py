@@ -3,7 +3,8 @@
 import pytest
 
 from triptych.errors import InputError
-from triptych.readers.events import Column, open_events
+from triptych.readers.event_files import open_events
+from triptych.readers.events import Column
 from triptych.readers.panel import apply_panel, describe, has_isotope, is_mass_cytometry, read_panel
 
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from triptych.errors import InputError
-from triptych.readers.events import open_events
+from triptych.readers.event_files import open_events
 from triptych.readers.tabular import open_csv, read_labels
 
 VALUES = np.random.default_rng(0).normal(size=(10_000, 3)).round(6)

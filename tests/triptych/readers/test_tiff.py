@@ -7,8 +7,8 @@ import pytest
 import tifffile
 
 from triptych.errors import InputError
-from triptych.readers.raw_volume import open_raw_volume
 from triptych.readers.tiff import slice_files
+from triptych.readers.volume_files import open_raw_volume
 
 STACK = np.random.default_rng(0).integers(0, 60_000, (5, 70, 90)).astype(np.uint16)
 REGION = (slice(1, 5), slice(10, 65), slice(37, 88))

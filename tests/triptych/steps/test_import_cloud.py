@@ -161,7 +161,7 @@ def test_a_value_that_is_not_finite_is_named_and_may_be_excluded(tmp_path, value
 def test_labels_must_fit_the_events(recording, tmp_path):
     labels = tmp_path / "labels.csv"
     labels.write_text("population\nB cells\n")
-    with pytest.raises(InputError, match=f"2 labels for {N} events"):
+    with pytest.raises(InputError, match=f"1 labels for {N} events"):
         imported(recording[0] / "a.fcs", tmp_path / "out", population=labels)
 
 

@@ -40,6 +40,7 @@ def test_rows_keep_what_is_filled(tmp_path: Path) -> None:
         (GOOD + "a b\tcloud\tz\n", "must start with a letter or digit"),
         (GOOD + f"{'x' * 201}\tcloud\tz\n", "at most 200"),
         (GOOD + "C\tcloud\tz\tg\textra\n", "5 cells for 4 columns"),
+        (GOOD + "C\tcloud\ta{b}.fcs\tg\n", "line 4: path has a brace"),
     ],
 )
 def test_wrong_sheets_are_refused(tmp_path: Path, text: str, message: str) -> None:

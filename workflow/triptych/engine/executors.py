@@ -6,6 +6,7 @@ The same function runs in all of them, so a result never depends on which is use
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -186,8 +187,16 @@ def _dask(workers: int, interrupt: Interrupt, address: str | None) -> Iterator[E
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 
+    if address is not None and not re.fullmatch(r"\w+://.+:\d+", address):
+        raise UsageError(f"--scheduler {address} is no address of a Dask scheduler: it reads tcp://host:port")
     logging.getLogger("distributed").setLevel(logging.ERROR)
-    with dask.config.set({"distributed.worker.daemon": True, "distributed.admin.tick.limit": "1h"}):
+    config = {
+        "distributed.worker.daemon": True,
+        "distributed.admin.tick.limit": "1h",
+        # Ctrl-C reaches every process of the terminal; workers that it killed would never finish their blocks
+        "distributed.worker.preload": ["import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"],
+    }
+    with dask.config.set(config):
         cluster = None
         try:
             if address is None:

@@ -98,7 +98,9 @@ def _resolve(step: Step, entry: Input, path: Path, kind: Kind | None, raw: RawDi
     store = entry.store_for(kind)
     if manifest is None:
         return _raw_store(entry, path, store, raw)
-    made = str(manifest.get("step", ""))
+    if not {"step", "output_digest"} <= manifest.keys():
+        raise InputError(f"{folder / MANIFEST} is damaged; triptych resume --verify makes it again")
+    made = str(manifest["step"])
     if entry.producers and made not in entry.producers.values():
         wanted = " or ".join(sorted(set(entry.producers.values())))
         raise InputError(

@@ -101,12 +101,18 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             continue
 
 
+def _began(path: Path) -> tuple[int, str]:
+    """When a writer began, by its own clock: later lines win, and all of one piece of work say the same."""
+    stamp = path.stem.rpartition("-")[2]
+    return (int(stamp) if stamp.isdigit() else 0, path.name)
+
+
 def read(folder: Path) -> Ledger:
     """Merge the lines of all writers; a folder that is not there gives an empty ledger."""
     ledger = Ledger()
     if not folder.is_dir():
         return ledger
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(folder.glob("*.jsonl"), key=_began):
         for record in _lines(path):
             ledger.lines += 1
             match record["kind"]:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from triptych.engine import ledger as ledgers
-from triptych.engine.executors import ExecutorName, open_executor
+from triptych.engine.executors import EXECUTORS, ExecutorName, open_executor
 from triptych.engine.files import PARTIAL, sync_folder, write_json
 from triptych.engine.fingerprint import RawDigests, differences, fingerprint, settings_digest
+from triptych.engine.folder import note_failure, refuse_foreign
 from triptych.engine.geometry import part_of
 from triptych.engine.inputs import Given, kind_of, resolve_inputs
 from triptych.engine.interrupt import Interrupt, listening
@@ -31,7 +32,6 @@ from triptych.engine.manifest import (
     output_digest,
     output_files,
     read_json,
-    read_manifest,
     write_manifest,
 )
 from triptych.engine.phases import Run, needed_phases, remove, remove_scratch, run_phase
@@ -109,6 +109,8 @@ def run_step(
     execution = replace(execution or Execution(), **shortcuts)
     out = Path(out).absolute()
     began, began_cpu = time.monotonic(), cpu_seconds()
+    if execution.executor not in EXECUTORS:
+        raise UsageError(f"executor {execution.executor!r} is none of {', '.join(EXECUTORS)}")
     checked = read_settings(step, settings or {})
     sheet, left_out = sheet or {}, left_out or {}
     kind = kind or kind_of(step, inputs)
@@ -120,15 +122,17 @@ def run_step(
             f"{step.command} would run with settings {found[:12]}, but {expect[:12]} was expected: config.yaml or the "
             "sample sheet changed since the run began; start triptych run again"
         )
-        _note_failure(out, error, create=True)
+        note_failure(out, error, create=True)
         raise error
     device = choose_device(step, execution.device)
     refuse_foreign(step, out)
+    if execution.part is not None:
+        _phase_of_part(step, execution)
     raw = RawDigests(out)
     try:
         singles, collections = resolve_inputs(step, inputs, kind, raw)
     except InputError as error:
-        _note_failure(out, error, create=expect is not None)
+        note_failure(out, error, create=expect is not None)
         raise
     parts = {
         "settings": found,
@@ -142,7 +146,12 @@ def run_step(
         out=out, settings=checked, inputs=singles, collections=collections, sample=sample, sheet=sheet, kind=kind,
         device=device, workers=execution.workers, left_out=left_out,
     )  # fmt: skip
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {out} cannot be made ({error.strerror}); give a folder that you may write"
+        ) from error
     part_name = f"{execution.phase}.{execution.part[0]}-of-{execution.part[1]}" if execution.part else None
     with (
         listening() as interrupt,
@@ -153,49 +162,16 @@ def run_step(
         try:
             outcome = _run(step, context, parts, execution, interrupt, told, (began, began_cpu))
         except TriptychError as error:
-            _note_failure(out, error)
+            note_failure(out, error)
             raise
         except Exception as error:
+            hint = "; an input is damaged, triptych verify names it" if "checksum" in str(error) else ""
             failure = StepError(
-                f"{step.command} failed in {out}: {type(error).__name__}: {error or 'no message'}"
+                f"{step.command} failed in {out}: {type(error).__name__}: {error or 'no message'}{hint}"
             )
-            _note_failure(out, failure)
+            note_failure(out, failure)
             raise failure from error
     return outcome
-
-
-def refuse_foreign(step: Step, out: Path) -> None:
-    """Refuse to write into a folder that holds anything but this step's own result."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file; give a folder")
-    if not out.is_dir():
-        return
-    manifest = read_manifest(out)
-    owner = manifest.get("step") if manifest else _owner(out)
-    if owner is None and any(out.iterdir()) and not (out / FAILURE).exists():
-        raise UsageError(
-            f"--out {out} holds files that are not a result of {step.command}; give an empty folder"
-        )
-    if owner is not None and owner != step.name:
-        raise UsageError(f"--out {out} holds a result of {owner}; give {step.command} a folder of its own")
-
-
-def _owner(out: Path) -> str | None:
-    try:
-        return (out / "ledger" / "step").read_text().strip() or None
-    except OSError:
-        return None
-
-
-def _note_failure(out: Path, error: TriptychError, create: bool = False) -> None:
-    """Leave the reason where status finds it; a folder is made for it only when a study asked for the step."""
-    if not create and not out.is_dir():
-        return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / FAILURE, {"exit": int(error.exit), "message": str(error)})
-    except OSError:
-        return  # the error itself says more than a second one about the disk
 
 
 def _run(
@@ -206,16 +182,18 @@ def _run(
     name = fingerprint(parts)
     folder = ledgers.ledger_folder(out, name)
     with alone(out, "prepare"):
+        if step.probe is not None and (out / MANIFEST).exists() and not folder.is_dir():
+            # A recording that cannot be read must not cost the result that stands here.
+            step.probe(context.source(step.inputs[0].name), context.settings)
         remove(out / FAILURE)
-        if (
-            execution.part is None
-            and (finished := _finished(step, context, folder, execution.verify)) is not None
-        ):
+        finished = _finished(step, context, folder, execution.verify, told)
+        if finished is not None and execution.part is None:
             write_manifest(out, finished)
             if step.render is not None:
                 step.render(context)
             return Outcome(finished, fresh=False, seconds=time.monotonic() - began[0])
-        _begin(step, context, folder, parts, told)
+        if finished is None:
+            _begin(step, context, folder, parts, told)
     with open_executor(execution.executor, execution.workers, interrupt, execution.scheduler) as executor:
         context = replace(context, mapper=executor.map)
         run = Run(context, name, executor, interrupt, told, execution.verify)
@@ -236,13 +214,21 @@ def _run(
     return Outcome(manifest, fresh=True, seconds=time.monotonic() - began[0])
 
 
-def _finished(step: Step, context: Context, folder: Path, verify: bool) -> dict[str, Any] | None:
-    """The manifest of a complete ledger whose stores lie there whole; None otherwise."""
+def _finished(
+    step: Step, context: Context, folder: Path, verify: bool, told: Progress
+) -> dict[str, Any] | None:
+    """The manifest of a complete ledger whose stores lie there whole; None otherwise.
+
+    A file in the stores that this step never wrote may be read as data (a chunk that was empty), so it is removed.
+    """
     state = ledgers.read(folder)
     if state.complete is None:
         return None
     recorded: dict[str, list[Any]] = state.complete["files"]
     present = output_files(context.out, step.outputs)
+    for key in present.keys() - recorded.keys():
+        told.say(f"removed {key}, which this step never wrote")
+        present.pop(key).unlink()
     whole = present.keys() == recorded.keys() and ledgers.is_trusted(
         context.out,
         ledgers.Done("", 0, {key: (size, digest) for key, (size, digest) in recorded.items()}, 0.0),
@@ -301,15 +287,20 @@ def _say_why(old: Path, context: Context, parts: dict[str, Any], told: Progress)
     told.say(f"made again because of: {', '.join(changed) or 'the step version or the samples of the study'}")
 
 
-def _run_part(step: Step, run: Run, execution: Execution, began: tuple[float, float]) -> Outcome:
-    """A range of a map phase, for a job array."""
-    assert execution.part is not None
+def _phase_of_part(step: Step, execution: Execution) -> Map:
+    """The map phase that ``--blocks`` cuts."""
     maps = [phase for phase in step.phases if isinstance(phase, Map)]
     if len(maps) != 1:
         raise UsageError(f"{step.command} has {len(maps)} map phases; --blocks takes steps with exactly one")
-    wanted = maps[0]
-    if execution.phase not in (None, wanted.name):
-        raise UsageError(f"{step.command} has no map phase {execution.phase!r}; it has {wanted.name!r}")
+    if execution.phase not in (None, maps[0].name):
+        raise UsageError(f"{step.command} has no map phase {execution.phase!r}; it has {maps[0].name!r}")
+    return maps[0]
+
+
+def _run_part(step: Step, run: Run, execution: Execution, began: tuple[float, float]) -> Outcome:
+    """A range of a map phase, for a job array."""
+    assert execution.part is not None
+    wanted = _phase_of_part(step, execution)
     with alone(run.context.out, "before"):
         for phase in step.phases[: step.phases.index(wanted)]:
             run_phase(run, phase)

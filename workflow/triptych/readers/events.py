@@ -1,16 +1,13 @@
-"""What a file of events offers, whatever its format, and which reader opens it."""
+"""What a file of events offers, whatever its format."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from triptych.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -54,33 +51,3 @@ class EventFile(Protocol):
 
     def read(self, start: int, stop: int) -> NDArray[np.float64]:
         """Rows on a linear scale, (stop - start, d) float64."""
-
-
-def open_events(path: Path, index: Mapping[str, NDArray[Any]] | None = None) -> EventFile:
-    """Open an FCS, LMD, CSV or Parquet file.
-
-    ``index`` holds where rows lie in a CSV file, as found by an earlier ``open_events`` (``row_index`` of the reader).
-
-    Raises
-    ------
-    InputError : the file is missing, is of another format, or is broken.
-    """
-    from triptych.readers.fcs import open_fcs
-    from triptych.readers.tabular import open_csv, open_parquet
-
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; check the path in the sample sheet")
-    match path.suffix.lower():
-        case ".csv" | ".tsv":
-            return open_csv(path, None if index is None else index["row_index"])
-        case ".parquet" | ".pq":
-            return open_parquet(path)
-    with open(path, "rb") as file:
-        magic = file.read(4)
-    if magic[:3] == b"FCS":
-        return open_fcs(path)
-    if magic == b"PAR1":
-        return open_parquet(path)
-    if not magic:
-        raise InputError(f"{path} is empty; copy it again from where it was recorded")
-    raise InputError(f"{path} does not begin as an FCS file; give an FCS, LMD, CSV or Parquet file of events")

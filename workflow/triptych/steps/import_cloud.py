@@ -61,7 +61,7 @@ def _prepare(context: Context) -> None:
     import numpy as np
 
     from triptych.engine.files import save_arrays, write_json
-    from triptych.readers.events import open_events
+    from triptych.readers.event_files import open_events
     from triptych.readers.tabular import read_labels
     from triptych.steps.cloud_plan import make_plan
     from triptych.stores.cloud import STORE, create_arrays
@@ -115,7 +115,7 @@ def _import_chunk(context: Context, index: int) -> None:
     from triptych.engine.files import load_arrays, save_arrays
     from triptych.quantization import moments
     from triptych.quantization.scales import compensate, transform
-    from triptych.readers.events import open_events
+    from triptych.readers.event_files import open_events
     from triptych.stores.cloud import STORE, write_chunk
 
     plan = _load_plan(context)
@@ -202,7 +202,7 @@ def _summary(context: Context) -> dict[str, Any]:
 
 
 def _probe(path: Path, settings: Any) -> Mapping[str, Any]:
-    from triptych.readers.events import open_events
+    from triptych.readers.event_files import open_events
 
     opened = open_events(path)
     return {"events": opened.n_events, "channels": len(opened.columns)}

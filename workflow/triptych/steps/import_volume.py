@@ -50,7 +50,7 @@ class ImportVolumeSettings(BlockSettings):
 
 
 def _open(context: Context, name: str, *, verify: bool = False) -> RawVolume:
-    from triptych.readers.raw_volume import open_raw_volume
+    from triptych.readers.volume_files import open_raw_volume
 
     role: Role = "image" if name == "raw" else "labels"
     dataset = context.settings.dataset if name == "raw" else None
@@ -74,7 +74,7 @@ def _header(context: Context) -> tuple[Triple, str, Spacing | None]:
 
 @functools.lru_cache(maxsize=8)
 def _read_header(path: str, dataset: str | None, _modified: int) -> tuple[Triple, str, Spacing | None]:
-    from triptych.readers.raw_volume import open_raw_volume
+    from triptych.readers.volume_files import open_raw_volume
 
     with open_raw_volume(Path(path), "image", dataset) as raw:
         return raw.shape, raw.dtype.name, raw.voxel_size_nm
@@ -221,7 +221,7 @@ def _text(size: Sequence[float]) -> str:
 
 
 def _probe(path: Path, settings: Any) -> Mapping[str, Any]:
-    from triptych.readers.raw_volume import open_raw_volume
+    from triptych.readers.volume_files import open_raw_volume
 
     with open_raw_volume(path, "image", settings.dataset or None, verify=False) as raw:
         return {"shape": raw.shape, "itemsize": raw.dtype.itemsize}

@@ -117,7 +117,7 @@ def _prepare(context: Context) -> None:
     import numpy as np
 
     from triptych.engine.files import load_arrays, save_arrays
-    from triptych.readers.raw_volume import open_raw_volume
+    from triptych.readers.volume_files import open_raw_volume
     from triptych.segmentation.membrane import half_response
     from triptych.stores.volume import create
 
@@ -166,7 +166,7 @@ def _shard(context: Context, index: int) -> Sequence[str]:
 
 def _write_probability(context: Context, index: int) -> None:
     from triptych.engine.files import load_arrays
-    from triptych.readers.raw_volume import open_raw_volume
+    from triptych.readers.volume_files import open_raw_volume
     from triptych.segmentation.membrane import membrane_probability
     from triptych.segmentation.whole import as_bytes
     from triptych.stores.volume import open_volume

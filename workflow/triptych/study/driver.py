@@ -23,6 +23,7 @@ from triptych.study.verify import verify_folder
 EVENTS = ".triptych/events"
 IDENTITY = "study.json"
 POLL_S = 0.2
+SNAKEMAKE_USAGE = 2
 VERIFY_VARIABLE = "TRIPTYCH_VERIFY"
 
 Tell = Callable[[str], None]
@@ -179,6 +180,9 @@ def _snakemake(study: Study, request: Request, lock: DriverLock, watch: Watch) -
     failed = _failed(study, events)
     if asked:
         return -asked[0], failed
+    if child.returncode == SNAKEMAKE_USAGE and not read_events(events):
+        lines = events.with_suffix(".log").read_text(errors="replace").strip().splitlines()
+        raise UsageError(f"Snakemake refuses its arguments: {lines[-1] if lines else 'it did not say why'}")
     if child.returncode != 0 and not failed:
         raise InputError(
             f"Snakemake could not run: {_last_error(events)}; the whole log is {events.with_suffix('.log')}"

@@ -21,11 +21,16 @@ def make_study(folder: Path, model: type[StudySettings], *, demo: bool, seed: in
     Raises
     ------
     UsageError
-        The folder holds files already; nothing is overwritten.
+        The folder holds files already, or cannot be made; nothing is overwritten.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there and not empty; name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made ({error.strerror}); name a folder that you may write"
+        ) from error
     rows: list[dict[str, str]] = []
     if demo:
         for kind in KINDS:

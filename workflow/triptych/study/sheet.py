@@ -118,5 +118,10 @@ def _check_row(path: Path, number: int, row: Row, before: Mapping[str, Row]) -> 
         raise UsageError(
             f"{path} line {number}: sample {sample} is there twice; give each recording a name of its own"
         )
+    for column in ("path", "probability", "mask", "panel", *filter(LABELS.fullmatch, row)):
+        if {"{", "}"} & set(row.get(column, "")):
+            raise UsageError(
+                f"{path} line {number}: {column} has a brace, which Snakemake takes for a wildcard; rename it"
+            )
     if row["kind"] not in KINDS:
         raise UsageError(f"{path} line {number}: kind {row['kind']!r} is none of {', '.join(KINDS)}")

@@ -54,7 +54,7 @@ def result_folders(path: Path) -> list[Path]:
     if path.name == MANIFEST:
         path = path.parent
     if not path.is_dir():
-        raise InputError(f"{path} does not exist; give a study, a results folder, or one result")
+        raise InputError(f"{path} is no folder; give a study, a results folder, or one result")
     found = sorted({ledger.parent for ledger in path.rglob("ledger") if (ledger / "step").is_file()})
     if not found:
         raise InputError(f"{path} holds no result of a step; give a study, a results folder, or one result")

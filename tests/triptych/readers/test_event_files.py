@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from triptych.errors import InputError
-from triptych.readers.events import open_events
+from triptych.readers.event_files import open_events
 from triptych.readers.fcs import FcsFile
 from triptych.readers.tabular import CsvFile
 
