@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 30.0
 LOOK_EVERY_S = 1.0
+LOOKING_SHARE = 0.1  # of the driver's time, however large the study
 
 
 class RunWatch:
     """Counts jobs by their states about once a second."""
 
     def __init__(self) -> None:
-        self._looked = self._said = 0.0
+        self._look_next = self._said = 0.0
         self._began = time.monotonic()
         self._finished: set[tuple[str, str]] = set()
         self._bars: Progress | None = None
@@ -61,12 +62,12 @@ class RunWatch:
     def look(self, study: Study, _events: Path) -> None:
         """Look at the study, if the last look is old enough."""
         now = time.monotonic()
-        if now - self._looked < LOOK_EVERY_S:
+        if now < self._look_next:
             return
-        self._looked = now
         from triptych.study.status import study_status
 
         statuses = study_status(study)
+        self._look_next = now + max(LOOK_EVERY_S, (time.monotonic() - now) / LOOKING_SHARE)
         done = {(s.step, who(s)) for s in statuses if s.state == "done"}
         running = [s for s in statuses if s.state == "running"]
         if self._bars is not None:
