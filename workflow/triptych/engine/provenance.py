@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from triptych import __version__
 from triptych.engine.ledger import Ledger
 
 PACKAGES = (
+    "triptych",
     "numpy",
     "scipy",
     "numba",
@@ -35,7 +35,7 @@ KIB = 1024
 
 
 def _versions() -> dict[str, str]:
-    found = {"triptych": __version__, "python": platform.python_version()}
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
