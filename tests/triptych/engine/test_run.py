@@ -14,6 +14,7 @@ from toy_step import ToySettings, content, key, make_toy, work, write_numbers
 
 from triptych.engine import ledger as ledgers
 from triptych.engine.files import save_arrays
+from triptych.engine.lease import alone, lease
 from triptych.engine.run import run_step
 from triptych.engine.step import Context, Input, Map
 from triptych.errors import InputError, StepError, UsageError
@@ -319,12 +320,30 @@ def test_foreign_folder_is_left_untouched(tmp_path: Path) -> None:
     (foreign / "cat.jpg").write_bytes(b"cat")
     with pytest.raises(UsageError, match="not a result of toy-step"):
         run_step(make_toy(), {"numbers": numbers}, foreign)
+    with pytest.raises(UsageError, match="not a result of toy-step"):
+        run_step(make_toy(), {"numbers": numbers}, foreign, expect="0" * 64)
     assert [p.name for p in foreign.iterdir()] == ["cat.jpg"]
+    (foreign / "failure.json").write_text("{}")
+    with pytest.raises(UsageError, match="not a result of toy-step"):
+        run_step(make_toy(), {"numbers": numbers}, foreign)
+    (foreign / "failure.json").unlink()
     run_step(make_toy(), {"numbers": numbers}, tmp_path / "toy")
     before = content(tmp_path / "toy")
     with pytest.raises(UsageError, match="holds a result of toy_step"):
         run_step(make_toy(name="other_step"), {"numbers": numbers}, tmp_path / "toy")
     assert content(tmp_path / "toy") == before
+
+
+def test_a_run_killed_before_it_named_its_folder_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with lease(out), alone(out, "prepare"):
+        (out / "ledger" / "raw.json").write_text("{}")
+    run_step(make_toy(), {"numbers": write_numbers(tmp_path)}, out)
+    assert (out / "manifest.json").exists()
+    (tmp_path / "own" / "ledger").mkdir(parents=True)
+    (tmp_path / "own" / "ledger" / "accounts.xls").write_text("mine")
+    with pytest.raises(UsageError, match="not a result of toy-step"):
+        run_step(make_toy(), {"numbers": write_numbers(tmp_path)}, tmp_path / "own")
 
 
 def test_unfinished_producer_is_named(tmp_path: Path) -> None:

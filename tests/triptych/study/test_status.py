@@ -7,7 +7,7 @@ import pytest
 
 from triptych.engine.lease import lease
 from triptych.engine.run import run_step
-from triptych.errors import InputError
+from triptych.errors import InputError, UsageError
 from triptych.steps import open_study
 from triptych.study.plan import make_plan, refuse_what_cannot_fit
 from triptych.study.status import counts, job_status, read_events, study_status
@@ -60,9 +60,9 @@ def test_plan_says_why(tmp_path: Path) -> None:
     assert plan.totals["jobs"] == len(study.jobs)
     assert plan.totals["peak_memory_bytes"] > 300 * 2**20
     refuse_what_cannot_fit(plan, 2**40, 2**40)
-    with pytest.raises(Exception, match=r"would need .* GiB of memory"):
+    with pytest.raises(UsageError, match=r"would need .* GiB of memory"):
         refuse_what_cannot_fit(plan, 2**20, 2**40)
-    with pytest.raises(Exception, match="make room first"):
+    with pytest.raises(UsageError, match="make room first"):
         refuse_what_cannot_fit(plan, 2**40, 1)
     run(study, IMPORT)
     run(study, QUANTIZE)

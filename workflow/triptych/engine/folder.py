@@ -18,12 +18,25 @@ def refuse_foreign(step: Step, out: Path) -> None:
         return
     manifest = read_manifest(out)
     owner = manifest.get("step") if manifest else _owner(out)
-    if owner is None and any(out.iterdir()) and not (out / FAILURE).exists():
+    if owner is None and not _barely_begun(out):
         raise UsageError(
             f"--out {out} holds files that are not a result of {step.command}; give an empty folder"
         )
     if owner is not None and owner != step.name:
         raise UsageError(f"--out {out} holds a result of {owner}; give {step.command} a folder of its own")
+
+
+def _barely_begun(out: Path) -> bool:
+    """Whether a folder holds no more than what a step leaves that ends before it says whose the folder is."""
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*")} - {
+        FAILURE,
+        "ledger",
+        "ledger/raw.json",
+    }
+    return all(
+        key.startswith("ledger/lease") or (key.startswith("ledger/") and key.endswith(".lock"))
+        for key in found
+    )
 
 
 def _owner(out: Path) -> str | None:

@@ -111,6 +111,7 @@ def run_step(
     began, began_cpu = time.monotonic(), cpu_seconds()
     if execution.executor not in EXECUTORS:
         raise UsageError(f"executor {execution.executor!r} is none of {', '.join(EXECUTORS)}")
+    refuse_foreign(step, out)
     checked = read_settings(step, settings or {})
     sheet, left_out = sheet or {}, left_out or {}
     kind = kind or kind_of(step, inputs)
@@ -125,9 +126,9 @@ def run_step(
         note_failure(out, error, create=True)
         raise error
     device = choose_device(step, execution.device)
-    refuse_foreign(step, out)
+    part_name = None
     if execution.part is not None:
-        _phase_of_part(step, execution)
+        part_name = f"{_phase_of_part(step, execution).name}.{execution.part[0]}-of-{execution.part[1]}"
     raw = RawDigests(out)
     try:
         singles, collections = resolve_inputs(step, inputs, kind, raw)
@@ -152,7 +153,6 @@ def run_step(
         raise UsageError(
             f"--out {out} cannot be made ({error.strerror}); give a folder that you may write"
         ) from error
-    part_name = f"{execution.phase}.{execution.part[0]}-of-{execution.part[1]}" if execution.part else None
     with (
         listening() as interrupt,
         (progress or (lambda _name: nullcontext(Quiet())))(step.command) as told,

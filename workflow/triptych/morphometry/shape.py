@@ -65,7 +65,6 @@ PARAMETERS: dict[str, Parameter] = {
     "intensity_min": Parameter("grey value", "intensity", "Darkest voxel."),
     "intensity_max": Parameter("grey value", "intensity", "Brightest voxel."),
 }  # fmt: skip
-INTENSITY = ("intensity_mean", "intensity_std", "intensity_min", "intensity_max")
 
 
 def finish(sums: Sums, voxel_size_nm: Spacing, *, intensity: bool = True) -> Columns:

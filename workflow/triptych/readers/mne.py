@@ -20,7 +20,6 @@ from triptych.readers.montage import montage_positions
 
 SUFFIXES = (".fif", ".fif.gz", ".edf", ".bdf", ".set", ".vhdr")
 BRAIN = ("mag", "grad", "eeg", "seeg", "ecog", "dbs")
-REFERENCE = ("eog", "ecg", "emg", "stim")
 UNITS = {"mag": "T", "grad": "T/m"}
 COMPOSITE_TRIGGERS = ("STI101", "STI201", "STI 014", "STI014", "Status", "STATUS", "TRIGGER")
 NAMED_TYPES = {"EOG": "eog", "HEOG": "eog", "VEOG": "eog", "ECG": "ecg", "EKG": "ecg", "EMG": "emg"}

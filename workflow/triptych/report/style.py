@@ -38,7 +38,6 @@ DIVERGING = "RdBu_r"
 GREYS = "gray"
 
 FULL_WIDTH_CM = 18.0
-HALF_WIDTH_CM = 8.8
 FONT_SIZE = 8.0
 DPI = 150
 

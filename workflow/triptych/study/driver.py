@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from triptych.engine.files import write_json
+from triptych.engine.lease import DRIVER_VARIABLE
 from triptych.engine.manifest import MANIFEST, read_json
 from triptych.errors import Exit, InputError, UsageError
-from triptych.study.driver_lock import DriverLock, environment_of, hold_study, signal_tree
+from triptych.study.driver_lock import DriverLock, hold_study, signal_tree
 from triptych.study.pipeline import pipeline_root, profile_folder
 from triptych.study.status import JobStatus, job_status, read_events
 from triptych.study.study import RESULTS, Study
@@ -148,28 +149,35 @@ def _snakemake(study: Study, request: Request, lock: DriverLock, watch: Watch) -
     here = str(Path(sys.executable).parent)
     environment = {
         **os.environ,
-        **environment_of(lock.driver),
+        DRIVER_VARIABLE: lock.driver,
         "TRIPTYCH_EVENTS": str(events),
         "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
     }
     if request.verify:
         environment[VERIFY_VARIABLE] = "1"
-    with open(events.with_suffix(".log"), "wb") as log:
-        child = subprocess.Popen(
-            snakemake_command(study, request), cwd=study.root, env=environment, stdout=log, stderr=log,
-            stdin=subprocess.DEVNULL, pass_fds=(lock.descriptor,), start_new_session=True,
-        )  # fmt: skip
-    lock.record(request.sets, study.settings.cohort.left_out, child.pid)
+    command = snakemake_command(study, request)
     asked: list[int] = []
+    started: list[int] = []
 
     def forward(number: int, _frame: object) -> None:
         asked.append(number)
-        signal_tree(child.pid, signal.SIGTERM if len(asked) == 1 else signal.SIGKILL)
+        for pid in started:
+            signal_tree(pid, signal.SIGTERM if len(asked) == 1 else signal.SIGKILL)
 
+    # Before Snakemake starts, so that no signal falls between its start and the handlers.
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
     before = {number: signal.signal(number, forward) for number in numbers}
     try:
+        with open(events.with_suffix(".log"), "wb") as log:
+            child = subprocess.Popen(
+                command, cwd=study.root, env=environment, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, pass_fds=(lock.descriptor,), start_new_session=True,
+            )  # fmt: skip
+        lock.record(request.sets, study.settings.cohort.left_out, child.pid)
+        started.append(child.pid)
+        if asked:
+            signal_tree(child.pid, signal.SIGTERM)
         while child.poll() is None:
             watch(study, events)
             time.sleep(POLL_S)

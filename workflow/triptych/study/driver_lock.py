@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.engine.files import write_json
-from triptych.engine.lease import DRIVER_VARIABLE, holders, is_alive, process_start, this_process
+from triptych.engine.lease import holders, is_alive, process_start, this_process
 from triptych.engine.manifest import read_json
 from triptych.errors import UsageError
 
@@ -216,8 +216,3 @@ def _snakemake_in(root: Path) -> int | None:
         if process.info["cwd"] == str(root.resolve()) and any("snakemake" in part for part in command[:4]):
             return int(process.info["pid"])
     return None
-
-
-def environment_of(driver: str) -> dict[str, str]:
-    """Environment of the steps of a driver: their leases carry its mark."""
-    return {DRIVER_VARIABLE: driver}
