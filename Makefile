@@ -42,6 +42,7 @@ test-all: environment  ## every test, the long ones too
 	$(BIN)/python -m pytest -m ''
 
 bench: environment  ## every benchmark, peers in the same run
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[gpu,dev,bench]'
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 check: environment  ## lint, format, types, rules, generated files fresh

@@ -39,6 +39,25 @@ rule quantize_cloud:
         " --out results/{wildcards.sample}/quantize_cloud --config {CONFIG} --sample {wildcards.sample} --expect {params.settings} --workers {threads} 2> {log:q}"
 
 
+rule quantize_cohort:
+    input:
+        unpack(named_inputs("quantize_cohort")),
+    output:
+        "results/cohort/{kind}/quantize_cohort/manifest.json",
+    log:
+        "logs/cohort/{kind}/quantize_cohort.log",
+    benchmark:
+        "benchmarks/cohort/{kind}/quantize_cohort.tsv"
+    threads: 1
+    params:
+        settings=settings_digest("quantize_cohort"),
+    message:
+        "quantize-cohort {wildcards.kind}"
+    shell:
+        "triptych step quantize-cohort --inputs-from .triptych/inputs/{wildcards.kind}/quantize_cohort.tsv"
+        " --out results/cohort/{wildcards.kind}/quantize_cohort --config {CONFIG} --kind {wildcards.kind} --expect {params.settings} --workers {threads} 2> {log:q}"
+
+
 rule compare_samples:
     input:
         unpack(named_inputs("compare_samples")),
@@ -56,6 +75,25 @@ rule compare_samples:
     shell:
         "triptych step compare-samples --inputs-from .triptych/inputs/{wildcards.kind}/compare_samples.tsv"
         " --out results/cohort/{wildcards.kind}/compare_samples --config {CONFIG} --kind {wildcards.kind} --expect {params.settings} --workers {threads} 2> {log:q}"
+
+
+rule find_populations:
+    input:
+        unpack(named_inputs("find_populations")),
+    output:
+        "results/cohort/{kind}/find_populations/manifest.json",
+    log:
+        "logs/cohort/{kind}/find_populations.log",
+    benchmark:
+        "benchmarks/cohort/{kind}/find_populations.tsv"
+    threads: 1
+    params:
+        settings=settings_digest("find_populations"),
+    message:
+        "find-populations {wildcards.kind}"
+    shell:
+        "triptych step find-populations --inputs-from .triptych/inputs/{wildcards.kind}/find_populations.tsv"
+        " --out results/cohort/{wildcards.kind}/find_populations --config {CONFIG} --kind {wildcards.kind} --expect {params.settings} --workers {threads} 2> {log:q}"
 
 
 rule analyze_features:

@@ -19,7 +19,7 @@ def test_recordings_are_whole_and_the_same_each_time(tmp_path):
         assert labels.read_bytes() == (tmp_path / "b" / row["labels_population"]).read_bytes()
         opened = open_events(first)
         assert opened.n_events == EVENTS
-        assert opened.notes == ()
+        assert opened.findings == ()
         assert len(read_labels(labels, EVENTS).names) == 7
         found, _ = read_spillover(first, opened.text, [column.name for column in opened.columns])
         assert np.allclose(found.matrix, spillover())

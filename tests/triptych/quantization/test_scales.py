@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from flowutils.transforms import logicle
 
-from triptych.quantization.scales import compensate, looks_transformed, transform, unit
+from triptych.quantization.scales import compensate, fast_logicle, looks_transformed, transform, unit
 
 LOGICLE = {"name": "logicle", "top": 262144.0, "decades": 4.5, "width": 0.5, "negative": 0.0}
 
@@ -54,3 +55,33 @@ def test_compressed_scales_are_recognised():
     assert looks_transformed(np.arcsinh(raw / 5))
     assert looks_transformed(transform(raw[:, 0], LOGICLE))
     assert not looks_transformed(np.full((3, 3), np.nan))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        (262_144.0, 4.5, 0.5, 0.0),
+        (262_144.0, 4.5, 0.0, 0.0),
+        (1_000.0, 4.0, 1.0, 0.5),
+        (16_777_216.0, 7.2, 0.5, 0.3),
+    ],
+)
+def test_the_interpolated_logicle_is_that_of_flowutils(parameters):
+    top, decades, width, negative = parameters
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=50_000) * np.exp(rng.normal(-6, 3, 50_000)) * top
+    values[:4] = 0.0, top, 100 * top, -100 * top
+    expected = logicle(values, None, t=top, m=decades, w=width, a=negative)
+    assert np.abs(fast_logicle(values, *parameters) - expected).max() < 1e-12
+    assert (
+        fast_logicle(values, *parameters)[7::100] == fast_logicle(values[7::100].copy(), *parameters)
+    ).all()
+
+
+def test_compensation_does_not_depend_on_the_rows_beside():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(999, 6))
+    matrix = np.eye(5) + 0.1 * rng.random((5, 5))
+    whole = compensate(values, [1, 2, 3, 4, 5], matrix)
+    assert (whole[100:117] == compensate(values[100:117], [1, 2, 3, 4, 5], matrix)).all()
+    assert whole[:, 1:] @ matrix == pytest.approx(values[:, 1:], abs=1e-12)

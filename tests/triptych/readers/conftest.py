@@ -14,11 +14,25 @@ def encode(values: np.ndarray, datatype: str, bits: list[int], order: str) -> by
             f"{'<' if order.startswith('1') else '>'}f{4 if datatype == 'F' else 8}"
         ).tobytes()
     name = "little" if order.startswith("1") else "big"
+    if any(width % 8 for width in bits):
+        return packed(values, bits, name)
     return b"".join(
         int(value).to_bytes(width // 8, name)
         for row in values
         for value, width in zip(row, bits, strict=True)
     )
+
+
+def packed(values: np.ndarray, bits: list[int], name: str) -> bytes:
+    """One stream of bits without filler, from the highest bit of a byte (big) or from the lowest (little)."""
+    stream = "".join(
+        f"{int(value):0{width}b}"[:: 1 if name == "big" else -1]
+        for row in values
+        for value, width in zip(row, bits, strict=True)
+    )
+    stream += "0" * (-len(stream) % 8)
+    pieces = (stream[first : first + 8][:: 1 if name == "big" else -1] for first in range(0, len(stream), 8))
+    return bytes(int(piece, 2) for piece in pieces)
 
 
 def fcs(
@@ -32,12 +46,13 @@ def fcs(
     names: list[str] | None = None,
     keywords: dict[str, str] | None = None,
     late: int = 0,
+    data: bytes | None = None,
 ) -> Path:
-    """Write one data set; ``late`` bytes are added to the stated end of DATA."""
+    """Write one data set; ``late`` bytes are added to the stated end of DATA, ``data`` stands for the coded values."""
     n, d = values.shape
     bits = bits or [{"F": 32, "D": 64, "I": 16}[datatype]] * d
     names = names or [f"FL{j + 1}-A" for j in range(d)]
-    data = encode(values, datatype, bits, order)
+    data = encode(values, datatype, bits, order) if data is None else data
     text = {
         "$BYTEORD": order,
         "$DATATYPE": datatype,

@@ -5,7 +5,15 @@ import pytest
 from triptych.errors import InputError
 from triptych.readers.event_files import open_events
 from triptych.readers.events import Column
-from triptych.readers.panel import apply_panel, describe, has_isotope, is_mass_cytometry, read_panel
+from triptych.readers.panel import (
+    apply_panel,
+    describe,
+    has_isotope,
+    is_mass_cytometry,
+    is_width,
+    read_panel,
+    scatter_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +122,29 @@ def test_panels_that_do_not_fit_are_refused(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(InputError, match=message):
         apply_panel(path, describe([Column("PE-A")], False), read_panel(path))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["FSC-A", "FSC-H", "FSC-W", "SSC-A"], ("FSC-A", "FSC-H", "SSC-A")),
+        (["FSC-H", "SSC-H"], (None, "FSC-H", None)),
+        (["FSCArea", "FSCHeight", "SSCArea"], ("FSCArea", "FSCHeight", "SSCArea")),
+        (["FSC LogH", "FSC LinA", "VSSC-A"], ("FSC LinA", "FSC LogH", "VSSC-A")),
+        (["FS Lin", "SS Lin"], (None, None, None)),
+    ],
+)
+def test_scatter_is_found_by_angle_and_measure(names, found):
+    described = describe([Column(name) for name in names], mass=False)
+    places = [scatter_of(described, *where) for where in (("f", "a"), ("f", "h"), ("s", "a"))]
+    assert tuple(d.column.name if d else None for d in places) == found
+    assert [d.column.name for d in described if is_width(d)] == [
+        name for name in names if name.endswith("-W")
+    ]
+
+
+def test_forward_scatter_without_a_measure_stands_for_both():
+    described = describe([Column("FS Lin"), Column("SS Lin")], mass=False)
+    forward = scatter_of(described, "f", "a-h")
+    assert forward is not None
+    assert forward.column.name == "FS Lin"

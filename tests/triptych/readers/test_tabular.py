@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from triptych.errors import InputError
 from triptych.readers.event_files import open_events
+from triptych.readers.events import Finding
 from triptych.readers.tabular import open_csv, read_labels
 
 VALUES = np.random.default_rng(0).normal(size=(10_000, 3)).round(6)
@@ -95,7 +96,7 @@ def test_parquet_by_row_groups(tmp_path):
     pq.write_table(table, path, row_group_size=3000)
     opened = open_events(path)
     assert [column.name for column in opened.columns] == ["a", "b"]
-    assert opened.notes == ("columns that are not numbers were left out: label",)
+    assert opened.findings == (Finding("columns", "columns that are not numbers were left out: label"),)
     found = opened.read(2999, 9001)
     assert (found[:, 0] == VALUES[2999:9001, 0]).all()
     assert (found[:, 1] == VALUES[2999:9001, 1].astype(np.float32)).all()

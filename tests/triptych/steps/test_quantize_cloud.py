@@ -5,11 +5,19 @@ import pytest
 
 from triptych.demo import cloud as demo
 from triptych.engine.run import run_step
-from triptych.errors import InputError
-from triptych.quantization import quantize
+from triptych.errors import InputError, StepError, UsageError
+from triptych.quantization import lloyd, quantize
 from triptych.steps import import_cloud
+from triptych.steps import quantization_passes as passes
 from triptych.steps.quantize_cloud import STEP
-from triptych.stores.cloud import open_cloud
+from triptych.stores.cloud import (
+    Channel,
+    Mask,
+    create_arrays,
+    open_cloud,
+    write_attributes,
+    write_chunk,
+)
 from triptych.stores.measure import open_measure
 from triptych.stores.table import Field, write_table
 
@@ -56,6 +64,98 @@ def test_workers_change_no_byte(cloud, tmp_path, workers, executor):
     _, one = quantized(cloud, tmp_path / "one")
     _, two = quantized(cloud, tmp_path / "two", workers=workers, executor=executor)
     assert one["output_digest"] == two["output_digest"]
+
+
+@pytest.mark.parametrize("stopped_in", [1, 2, 3, 4])
+def test_a_step_stopped_in_any_pass_goes_on_to_the_same_bytes(cloud, tmp_path, monkeypatch, stopped_in):
+    settings = {"tolerance": 0.0, "passes": 4, "split_half": False}
+    _, whole = quantized(cloud, tmp_path / "whole", settings)
+    begun = []
+
+    def counted(state, sums, part=passes.WHOLE):
+        begun.append(part)
+        if len(begun) == stopped_in:
+            raise RuntimeError("stopped")
+        return moved(state, sums, part)
+
+    moved = passes.moved
+    monkeypatch.setattr(passes, "moved", counted)
+    with pytest.raises(StepError, match="stopped"):
+        quantized(cloud, tmp_path / "out", settings)
+    _, resumed = quantized(cloud, tmp_path / "out", settings)
+    assert len(begun) == 4 + 1
+    assert resumed["output_digest"] == whole["output_digest"]
+
+
+def test_halves_of_one_sample_lie_closer_than_two_samples(cloud, tmp_path):
+    found, manifest = quantized(cloud, tmp_path / "one", {"n_centers": 32})
+    assert 0 < found.split_half < found.epsilon
+    assert manifest["scores"]["split_half_w2"] == found.split_half
+    without, _ = quantized(cloud, tmp_path / "two", {"n_centers": 32, "split_half": False})
+    assert without.split_half is None
+    assert (without.centers == found.centers).all()
+
+
+def test_a_cuda_pass_finds_the_measure_of_the_cpu(cloud, tmp_path, monkeypatch):
+    found, _ = quantized(cloud, tmp_path / "cpu", {"n_centers": 32})
+    original = lloyd._pass
+    through_torch = []
+
+    def on_torch(points, centers, weights, offset, device, *, exact):
+        through_torch.append(device)
+        return original(points, centers, weights, offset, "cpu:0", exact=exact)
+
+    monkeypatch.setattr(lloyd, "_pass", on_torch)
+    other, _ = quantized(cloud, tmp_path / "torch", {"n_centers": 32})
+    assert through_torch
+    assert other.centers == pytest.approx(found.centers, abs=1e-5)
+    assert other.epsilon == pytest.approx(found.epsilon, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory):
+    """A cloud of which every tenth event is at the margin, every seventh dead and every third debris."""
+    path = tmp_path_factory.mktemp("masked") / "cloud.zarr"
+    rng, n = np.random.default_rng(0), 5000
+    events, codes = rng.normal(size=(n, 2)).astype(np.float32), rng.integers(0, 2, n).astype(np.uint16)
+    marks = [np.arange(n) % k == 0 for k in (10, 3, 7)]
+    quality = sum(mark.astype(np.uint8) << bit for bit, mark in enumerate(marks)).astype(np.uint8)
+    create_arrays(path, n, 2, 1024, population=True, quality=True)
+    for index in range(5):
+        part = slice(index * 1024, (index + 1) * 1024)
+        write_chunk(path, index, events[part], codes[part], quality[part])
+    names = ("margin", "debris", "dead")
+    masks = tuple(Mask(name, "by hand", int(mark.sum())) for name, mark in zip(names, marks, strict=True))
+    channels = tuple(Channel(name, name, "marker", "1") for name in ("a", "b"))
+    write_attributes(path, channels, ("p", "q"), "x", events.mean(axis=0), np.cov(events.T), masks)
+    return path, events, codes, dict(zip(names, marks, strict=True))
+
+
+@pytest.mark.parametrize("leave_out", [["margin", "dead"], ["debris"], ["drift"], []])
+def test_masks_leave_events_out_and_bring_them_back(masked, tmp_path, leave_out):
+    path, events, codes, marks = masked
+    found, manifest = quantized(path, tmp_path, {"n_centers": 16, "leave_out": leave_out})
+    out = np.zeros(5000, bool)
+    for name in leave_out:
+        out |= marks.get(name, out)
+    kept = events[~out].astype(float)
+    assert found.events == len(kept)
+    assert found.mean == pytest.approx(kept.mean(axis=0))
+    assert found.weights @ found.centers == pytest.approx(kept.mean(axis=0))
+    assert found.composition.sum(axis=0).tolist() == np.bincount(codes[~out]).tolist()
+    assert found.left_out == {name: int(marks[name].sum()) for name in leave_out if name in marks}
+    assert manifest["counts"]["events_left_out"] == out.sum()
+    assert any("take no part because of masks" in note for note in manifest["notes"]) == out.any()
+
+
+def test_a_cloud_of_which_masks_leave_nothing_is_refused(tmp_path):
+    path = tmp_path / "cloud.zarr"
+    create_arrays(path, 50, 1, 1024, population=False, quality=True)
+    write_chunk(path, 0, np.zeros((50, 1), np.float32), None, np.ones(50, np.uint8))
+    channel = (Channel("a", "a", "marker", "1"),)
+    write_attributes(path, channel, (), "x", np.zeros(1), np.eye(1), (Mask("dead", "all of them", 50),))
+    with pytest.raises(InputError, match="no event left"):
+        quantized(path, tmp_path / "out")
 
 
 def test_seed_and_number_of_centers_change_the_result(cloud, tmp_path):
@@ -155,3 +255,39 @@ def test_a_scaling_is_wanted_by_kind():
     given = next(i for i in STEP.inputs if i.name == "scaling").when
     settings = STEP.settings()
     assert [given(settings, {"kind": kind}) for kind in ("volume", "cloud", "signal")] == [True, False, True]
+
+
+def test_a_mask_spelt_wrong_is_refused(masked, tmp_path):
+    with pytest.raises(UsageError, match=r"leave_out.*no mask margins; masks are margin"):
+        quantized(masked[0], tmp_path / "out", {"leave_out": ["margins"]})
+
+
+def flat(path, events):
+    create_arrays(path, *events.shape, 1024, population=False)
+    for index in range(-(-len(events) // 1024)):
+        write_chunk(path, index, events[index * 1024 : (index + 1) * 1024], None)
+    channels = tuple(Channel(f"F{j}", f"F{j}", "marker", "1") for j in range(events.shape[1]))
+    write_attributes(path, channels, (), "x", np.zeros(events.shape[1]), np.eye(events.shape[1]))
+    return path
+
+
+@pytest.mark.parametrize("n_centers", [4, 64, 4000])
+def test_values_whose_squares_leave_float32_are_refused(tmp_path, n_centers):
+    events = np.random.default_rng(0).normal(size=(3000, 2)).astype(np.float32)
+    events[2500, 1] = -1e25
+    path = flat(tmp_path / "cloud.zarr", events)
+    with pytest.raises(InputError, match=r"has -1e\+25 for F1 in row 2501, beyond 1e\+15"):
+        quantized(path, tmp_path / "out", {"n_centers": n_centers, "subsample_size": 16})
+
+
+@pytest.mark.parametrize(
+    "events",
+    [np.zeros((1, 2)), np.full((500, 2), 7.25), np.arange(500.0)[:, None] % 5 * 1e6 + 1e7],
+    ids=["one event", "one place", "five places"],
+)
+def test_few_distinct_events_are_their_own_measure(tmp_path, events):
+    path = flat(tmp_path / "cloud.zarr", events.astype(np.float32))
+    found, manifest = quantized(path, tmp_path / "out")
+    assert sorted(found.centers.tolist()) == np.unique(events, axis=0).tolist()
+    assert found.epsilon == pytest.approx(0, abs=1e-6)
+    assert manifest["notes"]

@@ -109,3 +109,104 @@ def test_one_sample_without_rows_is_no_obstacle(tmp_path: Path) -> None:
     columns = read_table(tmp_path / "out" / "scaling.parquet").columns
     assert columns["n_samples"].tolist() == [1, 1, 1]
     assert np.isfinite(columns["scale"][0])
+
+
+def panel_cloud(
+    folder: Path,
+    name: str,
+    labels: list[str],
+    *,
+    seed: int = 0,
+    content: str = "",
+    unit: str = "logicle",
+    detectors: list[str] | None = None,
+) -> Path:
+    """A cloud of which channel k holds the marker of label k; column of the marker CDk is shifted by k."""
+    rng = np.random.default_rng(seed)
+    path = folder / name / "cloud.zarr"
+    shift = [int("".join(c for c in label.split("_")[-1] if c.isdigit())[:2] or 0) for label in labels]
+    events = (rng.normal(0, 1, (1500, len(labels))) + shift).astype(np.float32)
+    create_arrays(path, 1500, len(labels), 1024, population=False)
+    for k, first in enumerate(range(0, 1500, 1024)):
+        write_chunk(path, k, events[first : first + 1024], None)
+    names = detectors or [f"FL{j}-A" for j in range(len(labels))]
+    channels = tuple(Channel(d, label, "marker", unit) for d, label in zip(names, labels, strict=True))
+    write_attributes(path, channels, (), content, np.zeros(len(labels)), np.eye(len(labels)))
+    return path
+
+
+def test_markers_are_matched_whatever_their_spelling_order_and_company(tmp_path: Path) -> None:
+    spellings = {
+        "a": ["CD3", "CD19", "CD4", "CD45RA"],
+        "b": ["cd-4 PE", "142Nd_CD19", "CD45RA.PE-Cy7", "FITC CD3", "CD56 BV421"],
+        "c": ["CD45RA", "CD25 APC", "CD3", "CD4", "CD19", "CD56"],
+    }
+    paths = {
+        name: panel_cloud(tmp_path, name, labels, seed=i)
+        for i, (name, labels) in enumerate(spellings.items())
+    }
+    out = run_step(STEP, {"tables": paths}, tmp_path / "out", kind="cloud")
+    columns = read_table(tmp_path / "out" / "scaling.parquet").columns
+    assert columns["feature"].tolist() == ["CD3", "CD4", "CD19", "CD45RA"]
+    assert columns["key"].tolist() == ["cd3", "cd4", "cd19", "cd45ra"]
+    assert columns["center"] == pytest.approx([3, 4, 19, 45], abs=0.2)
+    assert columns["n_samples"].tolist() == [3] * 4
+    table = read_table(tmp_path / "out" / "matching.parquet").columns
+    lost = {
+        (s, k)
+        for s, k, present in zip(table["sample"], table["key"], table["present"], strict=True)
+        if not present
+    }
+    assert lost == {("a", "cd56"), ("a", "cd25"), ("b", "cd25")}
+    matched = [
+        label for label, feature in zip(table["label"], table["feature"], strict=True) if feature == "CD19"
+    ]
+    assert matched == ["CD19", "142Nd_CD19", "CD19"]
+    notes = " ".join(out.manifest["notes"])
+    assert "a has no CD25 APC, CD56" in notes
+    assert "b has no CD25 APC" in notes
+
+
+def test_the_order_of_samples_and_channels_changes_no_feature(tmp_path: Path) -> None:
+    labels = ["CD14", "CD3", "CD8", "CD4"]
+    for name, order in (("x", [0, 1, 2, 3]), ("y", [3, 1, 0, 2])):
+        paths = {
+            f"s{i}": panel_cloud(tmp_path / name, f"s{i}", [labels[j] for j in order], seed=i)
+            for i in range(2)
+        }
+        run_step(STEP, {"tables": paths}, tmp_path / name / "out", kind="cloud")
+    a, b = (read_table(tmp_path / name / "out" / "scaling.parquet").columns for name in "xy")
+    assert a["feature"].tolist() == b["feature"].tolist() == ["CD3", "CD4", "CD8", "CD14"]
+
+
+def test_too_few_shared_markers_are_listed(tmp_path: Path) -> None:
+    paths = {
+        "a": panel_cloud(tmp_path, "a", ["CD3", "CD4", "CD8", "CD19", "CD20"]),
+        "b": panel_cloud(tmp_path, "b", ["CD3", "CD4", "CD56", "CD57", "CD58"]),
+    }
+    with pytest.raises(
+        InputError, match=r"share 2 markers \(CD3, CD4\) of about 5: a has no CD56, CD57, CD58; b has"
+    ):
+        run_step(STEP, {"tables": paths}, tmp_path / "out", kind="cloud")
+    out = run_step(STEP, {"tables": paths}, tmp_path / "low", {"least_shared": 0.3}, kind="cloud")
+    assert out.manifest["counts"]["features"] == 2
+
+
+def test_a_marker_in_two_units_names_the_setting(tmp_path: Path) -> None:
+    paths = {
+        "a": panel_cloud(tmp_path, "a", ["CD3", "CD4"]),
+        "b": panel_cloud(tmp_path, "b", ["CD3", "CD4"], unit="arcsinh(x/5)"),
+    }
+    with pytest.raises(
+        InputError, match=r"sample b has CD3 in arcsinh\(x/5\) but a has it in logicle: set import_cloud"
+    ):
+        run_step(STEP, {"tables": paths}, tmp_path / "out", kind="cloud")
+
+
+def test_samples_of_equal_events_are_named(tmp_path: Path) -> None:
+    paths = {
+        name: panel_cloud(tmp_path, name, ["CD3", "CD4"], content=content)
+        for name, content in (("a", "1"), ("b", "2"), ("c", "1"))
+    }
+    out = run_step(STEP, {"tables": paths}, tmp_path / "out", kind="cloud")
+    assert out.manifest["notes"] == ["samples a, c hold the same events"]

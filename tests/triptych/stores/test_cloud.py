@@ -56,6 +56,31 @@ def test_files_are_those_announced_and_do_not_depend_on_the_order(tmp_path):
     assert sorted(found) == sorted(announced)
 
 
+def test_masks_are_bits_beside_the_events(tmp_path):
+    path = tmp_path / store.STORE
+    quality = np.zeros(2500, np.uint8)
+    quality[1500:1600] = 2
+    store.create_arrays(path, 2500, 2, 1024, population=False, quality=True)
+    for index in range(3):
+        rows = slice(index * 1024, (index + 1) * 1024)
+        store.write_chunk(path, index, EVENTS[rows], None, quality[rows])
+    masks = (store.Mask("margin", "none", 0), store.Mask("dead", "above 0.5", 100))
+    store.write_attributes(path, CHANNELS, (), "abc", EVENTS.mean(0), np.cov(EVENTS.T), masks)
+    opened = store.open_cloud(path)
+    assert opened.masks == masks
+    assert (opened.quality[...] == quality).all()
+    announced = [*store.array_metadata(population=False, quality=True), f"{store.STORE}/zarr.json"]
+    announced += [key for i in range(3) for key in store.chunk_keys(i, population=False, quality=True)]
+    # A chunk without a mark is no file.
+    assert set(announced) - set(digests(tmp_path)) == {f"{store.STORE}/quality/c/{i}" for i in (0, 2)}
+    assert set(digests(tmp_path)) <= set(announced)
+
+
+def test_a_cloud_without_masks_has_no_quality(tmp_path):
+    opened = store.open_cloud(write(tmp_path, [0, 1, 2]))
+    assert (opened.masks, opened.quality) == ((), None)
+
+
 def test_a_damaged_chunk_is_noticed(tmp_path):
     path = write(tmp_path, [0, 1, 2])
     chunk = path / "events" / "c" / "1" / "0"

@@ -39,3 +39,20 @@ def test_round_trip_and_equal_bytes(tmp_path):
 def test_what_is_no_embedding_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a whole AnnData"):
         open_embedding(tmp_path / "none.zarr")
+
+
+@pytest.mark.parametrize("name", ["X", "obsm/X_lot", "obs/group", "uns/explained", "obsp/w2"])
+def test_a_damaged_or_lost_chunk_is_refused(tmp_path, name):
+    given = annotated()
+    given.obsp["w2"] = np.zeros((2, 2))
+    write_embedding(tmp_path / "a.zarr", given)
+    assert (open_embedding(tmp_path / "a.zarr").obsp["w2"] == 0).all()
+    (chunk,) = (path for path in (tmp_path / "a.zarr" / name / "c").rglob("*") if path.is_file())
+    content = bytearray(chunk.read_bytes())
+    for at in range(len(content)):
+        chunk.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(InputError, match="not a whole AnnData"):
+            open_embedding(tmp_path / "a.zarr")
+    chunk.unlink()
+    with pytest.raises(InputError, match="not a whole AnnData"):
+        open_embedding(tmp_path / "a.zarr")

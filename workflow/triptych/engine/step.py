@@ -59,7 +59,8 @@ class Input:
     many : True for an input of a cohort step: one per sample, given by ``--inputs-from FILE``.
     sheet : for a raw input, the column of the sample sheet that names it (``"path"``, ``"probability"``, ...).
     files : for a raw input of several files (.set + .fdt, slices, split FIF): all of them, from the one that is named.
-    when : asked with the step's settings and the sample's row of the sheet whether a study gives this optional input.
+    when : asked with the step's settings and the sample's row of the sheet (of a cohort: its kind alone) whether a study
+        gives this optional input.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The last pass: weights, cell means and the error of the measure, in float64."""
+"""The measure of the last pass: weights, cell means and their error, in float64."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.quantization import lloyd
-from triptych.quantization.kernels import Floats
 from triptych.quantization.lloyd import CellSums
 
 
@@ -20,21 +18,19 @@ class Measure:
     ----------
     centers : (K, d) float64, means of the cells.
     weights : (K,) float64, all positive, sum 1.
-    distortion : (K,) float64, mean squared distance of the events of a cell to its mean.
+    spread : (K, d) float64, variance of the events of a cell about its mean, feature by feature.
     epsilon : upper bound of W2 between cloud and measure: root of the within-cell inertia per event.
     """
 
     centers: NDArray[np.float64]
     weights: NDArray[np.float64]
-    distortion: NDArray[np.float64]
+    spread: NDArray[np.float64]
     epsilon: float
 
-
-def partial(points: Floats, centers: NDArray[np.float64]) -> tuple[CellSums, NDArray[np.int32]]:
-    """Sums of one chunk in float64 and the cell of every event; points and centers relative to one offset."""
-    exact = np.asarray(points, dtype=np.float64)
-    labels = lloyd.assign(exact, centers)
-    return lloyd.sums_about(exact, labels, centers), labels
+    @property
+    def distortion(self) -> NDArray[np.float64]:
+        """(K,) mean squared distance of the events of a cell to its mean."""
+        return np.asarray(self.spread.sum(axis=1))
 
 
 def finish(sums: CellSums, centers: NDArray[np.float64]) -> Measure:
@@ -54,6 +50,8 @@ def finish(sums: CellSums, centers: NDArray[np.float64]) -> Measure:
     kept = sums.mass > 0
     mass = sums.mass[kept]
     step = sums.shift[kept] / mass[:, None]
-    distortion = np.maximum(sums.square[kept] / mass - (step**2).sum(axis=1), 0.0)
+    spread = np.maximum(sums.square[kept] / mass[:, None] - step**2, 0.0)
     weights = mass / mass.sum()
-    return Measure(centers[kept] + step, weights, distortion, float(np.sqrt((weights * distortion).sum())))
+    return Measure(
+        centers[kept] + step, weights, spread, float(np.sqrt((weights * spread.sum(axis=1)).sum()))
+    )

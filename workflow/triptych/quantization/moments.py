@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.quantization.kernels import Floats
+from triptych.quantization.kernels import Floats, scatter
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class Moments:
 
 def partial(points: Floats) -> Moments:
     """Moments of one chunk (n, d), n > 0."""
-    values = np.asarray(points, dtype=np.float64)
-    mean = values.mean(axis=0)
-    gaps = values - mean
-    return Moments(len(values), mean, gaps.T @ gaps)
+    values = np.ascontiguousarray(points)
+    n = len(values)
+    offset = np.asarray(values[: min(n, 256)], np.float64).mean(axis=0)
+    total, products = scatter(values, offset)
+    return Moments(n, offset + total / n, products - np.outer(total, total) / n)
 
 
 def merge(first: Moments, second: Moments) -> Moments:

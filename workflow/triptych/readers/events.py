@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from triptych.errors import InputError
+
+
+class RejectedFile(InputError):
+    """A file of events that cannot be used; ``reason`` is a short stable code that ends the sentence too.
+
+    Codes: ``missing``, ``format``, ``empty``, ``header``, ``keyword``, ``channels``, ``histogram``, ``datatype``, ``width``,
+    ``total``, ``truncated``, ``byte_order``, ``data_set``, ``spillover``, ``not_finite``.
+    """
+
+    def __init__(self, sentence: str, reason: str) -> None:
+        super().__init__(f"{sentence} (rejected: {reason})")
+        self.sentence = sentence
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[RejectedFile], tuple[str, str]]:
+        return RejectedFile, (self.sentence, self.reason)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something odd about a file that can be used.
+
+    Attributes
+    ----------
+    reason : short stable code: ``offsets``, ``length``, ``width``, ``range``, ``bits``, ``byte_order``, ``not_finite``,
+        ``text``, ``amplification``, ``columns``, ``spillover``, ``scale``; empty where nothing is wrong (a remark).
+    note : one sentence.
+    """
+
+    reason: str
+    note: str
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """``ok``, or ``warned`` with the codes of what is odd; a rejected file ends in ``RejectedFile``."""
+    reasons = sorted({finding.reason for finding in findings if finding.reason})
+    return f"warned ({', '.join(reasons)})" if reasons else "ok"
 
 
 @dataclass(frozen=True)
@@ -19,11 +58,15 @@ class Column:
     name : detector (``$PnN``) or column name.
     label : what it shows (``$PnS``); empty where the file does not say.
     top : nominal end of the linear scale; None where the file does not say.
+    last : the greatest value that the converter can give, on the linear scale; None where the file does not say.
+    is_log : whether a logarithmic amplifier recorded it, whose lowest value stands for all dim events.
     """
 
     name: str
     label: str = ""
     top: float | None = None
+    last: float | None = None
+    is_log: bool = False
 
 
 class EventFile(Protocol):
@@ -46,7 +89,7 @@ class EventFile(Protocol):
         """Whether the file holds integers from a converter, hence nothing transformed."""
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """What was odd about the file, and what was done about it."""
 
     def read(self, start: int, stop: int) -> NDArray[np.float64]:

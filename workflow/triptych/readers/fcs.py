@@ -1,7 +1,7 @@
-"""FCS 2.0, 3.0, 3.1 and LMD: keywords through FlowIO, events chunk by chunk from where they lie in the file.
+"""FCS 2.0, 3.0, 3.1, 3.2 and LMD: keywords through FlowIO, events chunk by chunk from where they lie in the file.
 
-Whatever the file says twice is compared: ``$TOT`` times the width of an event against the DATA segment, offsets in HEADER
-against those in TEXT, the bits above ``$PnR`` against the byte order.
+Whatever the file says twice is compared in ``fcs_checks``: ``$TOT`` times the width of an event against the DATA segment, the
+offsets in HEADER against those in TEXT, values against ``$PnR`` and the byte order.
 
 References
 ----------
@@ -16,55 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flowio import FlowData
-from flowio.exceptions import FCSParsingError
 from numpy.typing import NDArray
 
-from triptych.errors import InputError
-from triptych.readers.events import Column
+from triptych.readers.events import Column, Finding, RejectedFile
+from triptych.readers.fcs_checks import check_byte_order, check_values, place_data
+from triptych.readers.fcs_layout import COPY_AGAIN, FLOAT_BITS, Layout, decode, read_bytes
+from triptych.readers.fcs_text import Head, read_channels, read_head
 
-COPY_AGAIN = "copy it again from the instrument or export it again"
-PROBED_EVENTS = 4096
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where events lie and how they are coded.
-
-    Attributes
-    ----------
-    start : byte offset of the first event.
-    datatype : ``"F"``, ``"D"`` or ``"I"``.
-    big_endian : byte order.
-    widths : bytes of each channel.
-    masks : per channel, bits that count (integers only).
-    """
-
-    start: int
-    datatype: str
-    big_endian: bool
-    widths: tuple[int, ...]
-    masks: tuple[int, ...]
-
-    @property
-    def event_bytes(self) -> int:
-        """Bytes of one event."""
-        return sum(self.widths)
-
-    def swapped(self) -> Layout:
-        """The same with the other byte order."""
-        return Layout(self.start, self.datatype, not self.big_endian, self.widths, self.masks)
+PICKED_AT_ONCE = 65_536
+MOST_DATA_SETS = 1000
+MOST_DECADES = 20
 
 
 @dataclass(frozen=True)
 class FcsFile:
-    """The first data set of an FCS file, as ``EventFile``."""
+    """One data set of an FCS file, as ``EventFile``."""
 
     path: Path
     n_events: int
     columns: tuple[Column, ...]
     text: Mapping[str, str]
-    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
     layout: Layout
     decades: tuple[float, ...]
     floors: tuple[float, ...]
@@ -74,11 +46,28 @@ class FcsFile:
     @property
     def is_integer(self) -> bool:
         """Whether the events are integers."""
-        return self.layout.datatype == "I"
+        return self.layout.is_integer
 
     def read(self, start: int, stop: int) -> NDArray[np.float64]:
         """Rows on a linear scale: logarithmic amplification (``$PnE``) undone, linear gain (``$PnG``) divided out."""
-        values = self.read_stored(start, stop)
+        return self._linear(self.read_stored(start, stop))
+
+    def pick(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Single rows, increasing, on a linear scale; (rows, d) float64."""
+        values = np.empty((len(rows), len(self.columns)), order="F")
+        for start in range(0, self.n_events, PICKED_AT_ONCE):
+            stop = min(start + PICKED_AT_ONCE, self.n_events)
+            first, last = np.searchsorted(rows, (start, stop))
+            if first < last:
+                raw = read_bytes(self.path, self.layout, start, stop)[rows[first:last] - start]
+                values[first:last] = decode(raw, self.layout)
+        return self._linear(values)
+
+    def read_stored(self, start: int, stop: int) -> NDArray[np.float64]:
+        """Rows as they are stored, ``$PnR`` masks applied, (stop - start, d) float64, contiguous by channel."""
+        return decode(read_bytes(self.path, self.layout, start, stop), self.layout)
+
+    def _linear(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         for j, (decades, gain) in enumerate(zip(self.decades, self.gains, strict=True)):
             if decades > 0:
                 values[:, j] = self.floors[j] * 10 ** (decades * values[:, j] / self.ranges[j])
@@ -86,236 +75,190 @@ class FcsFile:
                 values[:, j] /= gain
         return values
 
-    def read_stored(self, start: int, stop: int) -> NDArray[np.float64]:
-        """Rows as they are stored, ``$PnR`` masks applied, (stop - start, d) float64."""
-        return decode(read_bytes(self.path, self.layout, start, stop), self.layout)
 
-
-def read_bytes(path: Path, layout: Layout, start: int, stop: int) -> NDArray[np.uint8]:
-    """Bytes of some events, (events, bytes per event)."""
-    width = layout.event_bytes
-    with open(path, "rb") as file:
-        raw = np.fromfile(file, np.uint8, (stop - start) * width, offset=layout.start + start * width)
-    if raw.size != (stop - start) * width:
-        raise InputError(f"{path} ends within event {start + raw.size // width}; {COPY_AGAIN}")
-    return raw.reshape(stop - start, width)
-
-
-def decode(raw: NDArray[np.uint8], layout: Layout) -> NDArray[np.float64]:
-    """Values of events from their bytes, masks applied."""
-    if layout.datatype != "I":
-        code = f"{'>' if layout.big_endian else '<'}f{layout.widths[0]}"
-        with np.errstate(invalid="ignore"):  # signalling NaNs; who uses a channel checks that it is finite
-            return raw.view(code).astype(np.float64)
-    values = np.empty((len(raw), len(layout.widths)))
-    for j, whole in enumerate(integers(raw, layout)):
-        values[:, j] = whole & np.uint64(layout.masks[j])
-    return values
-
-
-def integers(raw: NDArray[np.uint8], layout: Layout) -> list[NDArray[np.uint64]]:
-    """Integer of every channel from its bytes, high bits included."""
-    columns = []
-    first = 0
-    for width in layout.widths:
-        order = range(width) if layout.big_endian else range(width - 1, -1, -1)
-        whole = np.zeros(len(raw), np.uint64)
-        for byte in order:
-            whole = (whole << np.uint64(8)) | raw[:, first + byte]
-        columns.append(whole)
-        first += width
-    return columns
-
-
-def open_fcs(path: Path) -> FcsFile:
-    """Open the first data set of an FCS file.
+def open_fcs(path: Path, data_set: int = 1) -> FcsFile:
+    """Open one data set of an FCS file, counted from 1.
 
     Raises
     ------
-    InputError : the file is broken, contradicts itself, or holds no list of events.
+    RejectedFile : the file is broken, contradicts itself, or holds no list of events; ``reason`` says which.
     """
-    data = _read_text(path)
-    text: dict[str, str] = {str(key): str(value) for key, value in data.text.items()}
-    notes: list[str] = []
-    if _whole(path, text, "nextdata", "0"):
-        notes.append("the file holds several data sets; the first was read")
-    mode, datatype = text.get("mode", "L").strip().upper(), text.get("datatype", "").strip().upper()
-    if mode != "L":
-        raise InputError(f"{path} holds histograms ($MODE {mode}), not events; export it in list mode")
-    if datatype not in ("F", "D", "I"):
-        raise InputError(f"{path} has $DATATYPE {datatype or 'missing'}; export it as F, D or I")
-    channels = [data.channels[n] for n in sorted(data.channels)]
-    if len(channels) != data.channel_count or not channels:
-        raise InputError(f"{path} names {len(channels)} of its {data.channel_count} channels; {COPY_AGAIN}")
-    kinds = {text.get(f"p{n}datatype", datatype).strip() for n in range(1, data.channel_count + 1)}
-    if kinds != {datatype}:
-        raise InputError(
-            f"{path} mixes data types ($PnDATATYPE {', '.join(sorted(kinds))}); export it as FCS 3.1"
+    begins = _data_sets(path)
+    if data_set > len(begins):
+        raise RejectedFile(
+            f"{path} holds {len(begins)} data set{'s' * (len(begins) > 1)}, not {data_set}; set import_cloud.data_set",
+            "data_set",
         )
+    findings: list[Finding] = []
+    if len(begins) > 1:
+        note = f"the file holds {len(begins)} data sets; number {data_set} was read (import_cloud.data_set)"
+        findings.append(Finding("", note))
+    begin = begins[data_set - 1]
+    head = read_head(path, begin)
+    text = head.text
+    findings.extend(head.findings)
+    data = read_channels(path, head)
+    if len(data.channels) != data.channel_count or not data.channels:
+        raise RejectedFile(
+            f"{path} names {len(data.channels)} of its {data.channel_count} channels; {COPY_AGAIN}",
+            "channels",
+        )
+    kinds = _kinds(path, text, len(data.channels))
+    channels = _channels(path, data, kinds)
     if data.event_count < 1:
-        raise InputError(
-            f"{path} says that it holds {data.event_count} events; leave it out of the sample sheet"
+        raise RejectedFile(
+            f"{path} says that it holds {data.event_count} events; leave it out of the sample sheet", "empty"
         )
-    for n, channel in enumerate(channels, start=1):
-        numbers = (channel["pnr"], channel["png"], *channel["pne"])
-        if not np.isfinite(numbers).all() or (datatype == "I" and channel["pnr"] < 1):
-            raise InputError(
-                f"{path} has a range, gain or amplification of channel {n} that means nothing; {COPY_AGAIN}"
-            )
-    widths = _widths(path, text, datatype, len(channels))
-    masks = tuple(
-        _mask(channel["pnr"], width) if datatype == "I" else 0
-        for channel, width in zip(channels, widths, strict=True)
-    )
-    start = _data_start(path, data, text, data.event_count * sum(widths), notes)
-    layout = Layout(start, datatype, _is_big_endian(path, text), widths, masks)
-    _check_byte_order(path, layout, data.event_count)
-    is_integer = datatype == "I"
-    if not is_integer and any(channel["pne"][0] > 0 for channel in channels):
-        notes.append("$PnE of channels stored as floating point was ignored, as the standard asks")
+    layout = _layout(path, head, data.event_count, kinds, channels, begin, findings)
+    columns = tuple(_column(channel, kind) for channel, kind in zip(channels, kinds, strict=True))
+    check_byte_order(path, layout, data.event_count, columns, findings)
+    check_values(path, layout, data.event_count, columns, [c["pnr"] for c in channels], findings)
+    if any(kind != "I" and c["pne"][0] > 0 for c, kind in zip(channels, kinds, strict=True)):
+        note = "$PnE of channels stored as floating point was ignored, as the standard asks"
+        findings.append(Finding("amplification", note))
     return FcsFile(
         path=path,
         n_events=data.event_count,
-        columns=tuple(
-            Column(channel["pnn"].strip(), channel["pns"].strip(), _top(channel, is_integer))
-            for channel in channels
-        ),
+        columns=columns,
         text=text,
-        notes=tuple(notes),
+        findings=tuple(findings),
         layout=layout,
-        decades=tuple(channel["pne"][0] if is_integer else 0.0 for channel in channels),
-        floors=tuple(channel["pne"][1] for channel in channels),
-        ranges=tuple(channel["pnr"] for channel in channels),
-        gains=tuple(channel["png"] if channel["png"] > 0 else 1.0 for channel in channels),
+        decades=tuple(c["pne"][0] if kind == "I" else 0.0 for c, kind in zip(channels, kinds, strict=True)),
+        floors=tuple(c["pne"][1] for c in channels),
+        ranges=tuple(c["pnr"] for c in channels),
+        gains=tuple(c["png"] if c["png"] > 0 else 1.0 for c in channels),
     )
 
 
-def _read_text(path: Path) -> Any:
-    """HEADER and TEXT by FlowIO; its many kinds of failure become one."""
+def _data_sets(path: Path) -> list[int]:
+    """Where the data sets of a file begin; a ``$NEXTDATA`` that leads nowhere ends the list."""
     size = path.stat().st_size
     if size == 0:
-        raise InputError(f"{path} is empty; {COPY_AGAIN}")
-    try:
+        raise RejectedFile(f"{path} is empty; {COPY_AGAIN}", "empty")
+    begins = [0]
+    while len(begins) < MOST_DATA_SETS:
+        try:
+            step = int(read_head(path, begins[-1]).text.get("nextdata", "0"))
+        except (RejectedFile, ValueError):
+            break
+        begin = begins[-1] + step
         with open(path, "rb") as file:
-            return FlowData(
-                file,
-                ignore_offset_error=True,
-                ignore_offset_discrepancy=True,
-                only_text=True,
-                nextdata_offset=0,
+            file.seek(min(max(begin, 0), size))
+            if step <= 0 or file.read(3) != b"FCS":
+                break
+        begins.append(begin)
+    return begins
+
+
+def _kinds(path: Path, text: Mapping[str, str], n_channels: int) -> tuple[str, ...]:
+    """Type of every channel: ``$DATATYPE``, or ``$PnDATATYPE`` where a channel has its own."""
+    mode, datatype = text.get("mode", "L").strip().upper(), text.get("datatype", "").strip().upper()
+    if mode != "L":
+        raise RejectedFile(
+            f"{path} holds histograms ($MODE {mode}), not events; export it in list mode", "histogram"
+        )
+    if datatype not in ("F", "D", "I"):
+        raise RejectedFile(
+            f"{path} has $DATATYPE {datatype or 'missing'}; export it as F, D or I", "datatype"
+        )
+    kinds = tuple(text.get(f"p{n}datatype", datatype).strip().upper() for n in range(1, n_channels + 1))
+    if odd := sorted(set(kinds) - {"F", "D", "I"}):
+        raise RejectedFile(f"{path} has $PnDATATYPE {', '.join(odd)}; export it as F, D or I", "datatype")
+    return kinds
+
+
+def _channels(path: Path, data: Any, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Name (``pnn``), label, range, gain and amplification of every channel, as FlowIO keys them."""
+    channels: list[dict[str, Any]] = [data.channels[n] for n in sorted(data.channels)]
+    for n, (channel, kind) in enumerate(zip(channels, kinds, strict=True), start=1):
+        numbers = (channel["pnr"], channel["png"], *channel["pne"])
+        decades, floor = channel["pne"]
+        is_odd = kind == "I" and not (channel["pnr"] >= 1 and 0 <= decades <= MOST_DECADES and floor >= 0)
+        if is_odd or not np.isfinite(numbers).all():
+            raise RejectedFile(
+                f"{path} has a range, gain or amplification of channel {n} that means nothing; {COPY_AGAIN}",
+                "keyword",
             )
-    except FCSParsingError as error:
-        if "greater than file size" in str(error):
-            raise InputError(
-                f"{path} is cut short: its DATA segment ends beyond the {size} bytes; {COPY_AGAIN}"
-            ) from error
-        raise InputError(f"{path} is not a readable FCS file ({error}); {COPY_AGAIN}") from error
-    except Exception as error:
-        # FlowIO lets KeyError, ValueError, EOFError, IndexError and struct.error escape from broken headers.
-        reason = " ".join(str(error).split())[:80]
-        raise InputError(
-            f"{path} has a broken HEADER or TEXT segment ({type(error).__name__}: {reason}); {COPY_AGAIN}"
-        ) from error
+    return channels
 
 
-def _whole(path: Path, text: Mapping[str, str], key: str, default: str | None = None) -> int:
-    found = text.get(key, default)
+def _layout(
+    path: Path,
+    head: Head,
+    n_events: int,
+    kinds: tuple[str, ...],
+    channels: list[dict[str, Any]],
+    begin: int,
+    findings: list[Finding],
+) -> Layout:
+    """Widths and byte order from the keywords, the place from whichever statement agrees with ``$TOT``."""
+    text = head.text
+    bits = [
+        _whole(path, text, f"p{n}b") if kind == "I" else FLOAT_BITS[kind]
+        for n, kind in enumerate(kinds, start=1)
+    ]
+    for n, width in enumerate(bits, start=1):
+        if not 1 <= width <= 64:
+            raise RejectedFile(
+                f"{path} stores channel {n} in {width} bits; export it with 8, 16, 32 bits or as float",
+                "width",
+            )
+    if "I" not in kinds or all(width % 8 == 0 for width in bits):
+        options = [tuple(bits)]
+    else:
+        # The standard asks for a stream without filler; some writers fill each value up to whole bytes.
+        options = [tuple(bits), tuple(8 * -(-width // 8) for width in bits)]
+    places = {"HEADER": head.data}
+    if head.version != "2.0" and "begindata" in text and "enddata" in text:
+        places = {"TEXT": (_whole(path, text, "begindata"), _whole(path, text, "enddata")), **places}
+    start, chosen = place_data(path, n_events, options, places, begin, findings)
+    if any(width % 8 for width in chosen) and set(kinds) != {"I"}:
+        raise RejectedFile(
+            f"{path} mixes floating point with integers of {min(chosen)} bits; export it as float", "width"
+        )
+    masks = tuple(
+        _mask(channel["pnr"], width) if kind == "I" else 0
+        for channel, width, kind in zip(channels, bits, kinds, strict=True)
+    )
+    return Layout(start, kinds, _is_big_endian(path, text), chosen, masks)
+
+
+def _whole(path: Path, text: Mapping[str, str], key: str) -> int:
+    found = text.get(key)
     try:
         return int(str(found).strip())
     except ValueError as error:
-        raise InputError(f"{path} has ${key.upper()} {found!r}, not a number; {COPY_AGAIN}") from error
-
-
-def _widths(path: Path, text: Mapping[str, str], datatype: str, n_channels: int) -> tuple[int, ...]:
-    """Bytes of each channel."""
-    if datatype in ("F", "D"):
-        return (4 if datatype == "F" else 8,) * n_channels
-    bits = [_whole(path, text, f"p{n}b") for n in range(1, n_channels + 1)]
-    for n, width in enumerate(bits, start=1):
-        if width % 8 or not 8 <= width <= 64:
-            raise InputError(
-                f"{path} stores channel {n} in {width} bits; export it with 8, 16, 32 bits or as float"
-            )
-    return tuple(width // 8 for width in bits)
+        raise RejectedFile(
+            f"{path} has ${key.upper()} {found!r}, not a number; {COPY_AGAIN}", "keyword"
+        ) from error
 
 
 def _mask(top: float, width: int) -> int:
     """Bits that count: up to the next power of two of ``$PnR`` (an exclusive bound)."""
     bits = max(int(top) - 1, 1).bit_length()
-    return int((1 << min(bits, 8 * width)) - 1)
+    return int((1 << min(bits, width)) - 1)
 
 
-def _top(channel: Mapping[str, Any], is_integer: bool) -> float:
+def _column(channel: Mapping[str, Any], kind: str) -> Column:
+    """Name and label, with the end of the linear scale and the last value of the converter, ``$PnR`` - 1."""
     decades, floor = channel["pne"]
-    if is_integer and decades > 0:
-        return float(floor * 10**decades)
-    return float(channel["pnr"]) / (float(channel["png"]) if channel["png"] > 0 else 1.0)
+    top, gain = float(channel["pnr"]), float(channel["png"]) if channel["png"] > 0 else 1.0
+    if top <= 0:
+        return Column(channel["pnn"].strip(), channel["pns"].strip())
+    # A range of a few units is that of transformed values, which no converter counts.
+    last = top - 1 if kind == "I" or top >= 1024 else top
+    is_log = kind == "I" and decades > 0
+    ends = (top / gain, last / gain)
+    if is_log:
+        ends = float(floor * 10**decades), float(floor * 10 ** (decades * last / top))
+    return Column(channel["pnn"].strip(), channel["pns"].strip(), *ends, is_log)
 
 
 def _is_big_endian(path: Path, text: Mapping[str, str]) -> bool:
     order = [part.strip() for part in text.get("byteord", "").split(",")]
     ascending = [str(n) for n in range(1, len(order) + 1)]
     if len(order) < 2 or order not in (ascending, ascending[::-1]):
-        raise InputError(f"{path} has $BYTEORD {text.get('byteord')!r}; export it with 1,2,3,4 or 4,3,2,1")
+        raise RejectedFile(
+            f"{path} has $BYTEORD {text.get('byteord')!r}; export it with 1,2,3,4 or 4,3,2,1", "byte_order"
+        )
     return order != ascending
-
-
-def _data_start(path: Path, data: Any, text: Mapping[str, str], expected: int, notes: list[str]) -> int:
-    """Offset of DATA: of TEXT or HEADER, whichever agrees with ``$TOT``; one byte too many is a common mistake."""
-    places = {"HEADER": (int(data.header["data_start"]), int(data.header["data_stop"]))}
-    if data.version != "2.0" and "begindata" in text and "enddata" in text:
-        places = {"TEXT": (_whole(path, text, "begindata"), _whole(path, text, "enddata")), **places}
-    found = {name: stop - start + 1 for name, (start, stop) in places.items() if start > 0}
-    fitting = [name for name, length in found.items() if length == expected]
-    if not fitting:
-        fitting = [name for name, length in found.items() if length == expected + 1]
-        if fitting:
-            notes.append("the DATA segment ends one byte late, a common mistake of writers; events are whole")
-    if not fitting:
-        lengths = " and ".join(f"{length} ({name})" for name, length in found.items()) or "no"
-        raise InputError(
-            f"{path} contradicts itself: {data.event_count} events ($TOT) take {expected} bytes "
-            f"but DATA has {lengths}; {COPY_AGAIN}"
-        )
-    other = [name for name in found if name not in fitting and places[name] != places[fitting[0]]]
-    if other:
-        notes.append(
-            f"DATA offsets in {fitting[0]} and {other[0]} differ; those in {fitting[0]} fit $TOT and were used"
-        )
-    start = places[fitting[0]][0]
-    if start + expected > path.stat().st_size:
-        raise InputError(f"{path} is cut short: its DATA segment ends beyond its end; {COPY_AGAIN}")
-    return start
-
-
-def _check_byte_order(path: Path, layout: Layout, n_events: int) -> None:
-    """Refuse a byte order that makes noise of what the other order makes sense of.
-
-    Integers: bits above ``$PnR`` are set in the stated order and not in the other. Floats: numbers that no detector gives
-    (not finite, beyond 1e12, or nonzero below 1e-20) are many in the stated order and few in the other.
-    """
-    raw = np.concatenate(
-        [
-            read_bytes(path, layout, 0, min(n_events, PROBED_EVENTS)),
-            read_bytes(path, layout, max(0, n_events - PROBED_EVENTS), n_events),
-        ]
-    )
-    stated, swapped = _implausible(raw, layout), _implausible(raw, layout.swapped())
-    if stated > 0.05 and swapped < stated / 10:
-        raise InputError(
-            f"{path} states the wrong byte order: {stated:.0%} of its values make sense only in the other one; "
-            "correct $BYTEORD or export it again"
-        )
-
-
-def _implausible(raw: NDArray[np.uint8], layout: Layout) -> float:
-    """Share of values that cannot be meant."""
-    if layout.datatype == "I":
-        over = [
-            float((whole > np.uint64(mask)).mean())
-            for whole, mask in zip(integers(raw, layout), layout.masks, strict=True)
-        ]
-        return float(np.mean(over))
-    with np.errstate(invalid="ignore", over="ignore"):
-        sizes = np.abs(decode(raw, layout))
-        return float((~np.isfinite(sizes) | (sizes > 1e12) | ((sizes > 0) & (sizes < 1e-20))).mean())

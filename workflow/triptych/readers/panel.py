@@ -21,7 +21,7 @@ METALS = frozenset(
         "y rh pd ag cd in i xe cs ba la ce pr nd sm eu gd tb dy ho er tm yb lu hf ta w os ir pt au pb bi sn te br",
     )
 )
-TIME = re.compile(r"^(hdr-)?time\b", re.IGNORECASE)
+TIME = re.compile(r"^(hdr-)?time\b|^hdr-t$", re.IGNORECASE)
 SCATTER = re.compile(
     r"^(v|b|r|u|yg)?(fsc|ssc|bsc|fs|ss|fals)(\d*)([^a-z]|area|height|width|$)|^(forward|side) scatter",
     re.IGNORECASE,
@@ -39,6 +39,10 @@ DNA = re.compile(r"\bdna[ _-]?\d*\b|dna\d|intercalator|^ir19[13]|^19[13]ir", re.
 BEAD = re.compile(r"\bbeads?\d*\b|\beq ?bead", re.IGNORECASE)
 BARCODE = re.compile(r"^bc[ _-]?\d+$|barcode|^pd10[2-9]di$|^pd110di$", re.IGNORECASE)
 PULSE = re.compile(r"^(.*)[-_ ](a|h|w|area|height|width)$", re.IGNORECASE)
+
+SCATTER_MEASURE = re.compile(
+    r"(?:[-_ ]|lin|log|fsc|ssc|fs|ss)(area|height|width|a|h|w)(?:[-_ ]?(?:lin|log))?$"
+)
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,27 @@ def _signals(columns: Sequence[Column]) -> dict[str, str]:
     ]
     usual = shared[0] if shared else "a"
     return {signal: usual if usual in found else min(found) for signal, found in measures.items()}
+
+
+def scatter_of(described: Sequence[Described], letter: str, measures: str) -> Described | None:
+    """The scatter channel of an angle (``"f"`` or ``"s"``) by the first of some measures of the pulse that it has.
+
+    ``measures`` is a run of ``a`` (area), ``h`` (height), ``w`` (width) and ``-`` (a name that says none).
+    """
+    found: dict[str, Described] = {}
+    for d in described:
+        name = d.column.name.strip().lower()
+        angle = re.match(r"(?:[vbru]|yg)?([fs])", name)
+        if d.role != "scatter" or angle is None or angle[1] != letter:
+            continue
+        measure = SCATTER_MEASURE.search(name)
+        found.setdefault(measure[1][0] if measure else "-", d)
+    return next((found[measure] for measure in measures if measure in found), None)
+
+
+def is_width(d: Described) -> bool:
+    """Whether a channel measures the width of a pulse, which is no intensity."""
+    return re.search(r"([-_ ]w|width)$", d.column.name.strip(), re.IGNORECASE) is not None
 
 
 def read_panel(path: Path) -> list[PanelRow]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.errors import InputError
+from triptych.readers.events import RejectedFile
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,9 @@ def read_spillover(
         )
     matrix = np.array(numbers).reshape(count, count)
     if not np.isfinite(matrix).all() or np.linalg.cond(matrix) > 1e8:
-        raise InputError(
-            f"{path} has a {keyword.upper()} matrix that cannot be inverted; set import_cloud.compensation: none"
+        raise RejectedFile(
+            f"{path} has a {keyword.upper()} matrix that cannot be inverted; set import_cloud.compensation: none",
+            "spillover",
         )
     if keyword == "comp":
         return _unnamed(path, matrix, names)
@@ -100,13 +101,15 @@ def _match(
         elif label.isdigit() and 1 <= int(label) <= len(names):
             columns.append(int(label) - 1)
         else:
-            raise InputError(
+            raise RejectedFile(
                 f"{path} has a {keyword.upper()} matrix for channel {label!r}, which the file does not have; "
-                "set import_cloud.compensation: none"
+                "set import_cloud.compensation: none",
+                "spillover",
             )
     if len(set(columns)) < len(columns):
-        raise InputError(
-            f"{path} has a {keyword.upper()} matrix that names a channel twice; set import_cloud.compensation: none"
+        raise RejectedFile(
+            f"{path} has a {keyword.upper()} matrix that names a channel twice; set import_cloud.compensation: none",
+            "spillover",
         )
     return tuple(columns), compensated
 

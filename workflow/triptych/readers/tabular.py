@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from triptych.errors import InputError
-from triptych.readers.events import Column
+from triptych.readers.events import Column, Finding
 
 INDEX_ROWS = 4096
 LONGEST_LINE = 1 << 24
@@ -48,7 +48,7 @@ class CsvFile:
     columns: tuple[Column, ...]
     row_index: NDArray[np.int64]
     text: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     is_integer: bool = False
 
     def read(self, start: int, stop: int) -> NDArray[np.float64]:
@@ -176,7 +176,7 @@ class ParquetFile:
     columns: tuple[Column, ...]
     row_groups: tuple[int, ...]
     text: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     is_integer: bool = False
 
     def read(self, start: int, stop: int) -> NDArray[np.float64]:
@@ -220,8 +220,9 @@ def open_parquet(path: Path) -> ParquetFile:
         raise InputError(f"{path} names column {twice!r} twice; rename one")
     if sum(groups) == 0:
         raise InputError(f"{path} holds no rows; leave it out of the sample sheet")
-    notes = (f"columns that are not numbers were left out: {', '.join(left)}",) if left else ()
-    return ParquetFile(path, sum(groups), tuple(Column(name) for name in numeric), groups, notes=notes)
+    note = f"columns that are not numbers were left out: {', '.join(left)}"
+    findings = (Finding("columns", note),) if left else ()
+    return ParquetFile(path, sum(groups), tuple(Column(name) for name in numeric), groups, findings=findings)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import leaves_list, linkage
 
 from triptych.quantization.scales import transform
-from triptych.quantization.seeding import subsample_rows
 from triptych.report.comparison import cohort_panels, shorten
 from triptych.report.panel import Panel
+from triptych.report.populations import STEP as POPULATIONS_STEP
+from triptych.report.populations import Found, key_above, read_found
+from triptych.report.quality import quality_panels, shown_rows
 from triptych.report.style import (
     DIVERGING,
     FULL_WIDTH_CM,
@@ -38,6 +40,7 @@ __all__ = ["cohort_panels", "panels"]
 SHOWN_EVENTS = 12_000
 SHOWN_PAIRS = 4
 NAMED_POPULATIONS = 8
+LISTED_POPULATIONS = 12
 OTHERS = "other populations"
 TICKS = (-1e3, 0.0, 1e3, 1e4, 1e5, 1e6)
 
@@ -49,39 +52,70 @@ def panels(
     if "import_cloud" not in folders:
         return []
     cloud = open_cloud(folders["import_cloud"] / "cloud.zarr")
+    last = [*quality_panels(sample, cloud), _channel_panel(sample, cloud, manifests["import_cloud"])]
     if "quantize_cloud" not in folders:
-        return [_channel_panel(sample, cloud, manifests["import_cloud"])]
+        return last
     measure = open_measure(folders["quantize_cloud"] / "measure.zarr")
-    found = [_events_panel(sample, cloud, measure)]
+    populations = read_found(folders[POPULATIONS_STEP]) if POPULATIONS_STEP in folders else None
+    found = [_events_panel(sample, cloud, measure, populations)]
     if len(measure.weights) > 1:
         found.append(_centers_panel(sample, measure))
-    return [*found, _channel_panel(sample, cloud, manifests["import_cloud"])]
+    return [*found, *last]
 
 
-def _events_panel(sample: str, cloud: Cloud, measure: StoredMeasure) -> Panel:
-    rows = subsample_rows(int(cloud.events.shape[0]), SHOWN_EVENTS, seed=0)
+def _events_panel(sample: str, cloud: Cloud, measure: StoredMeasure, populations: Found | None) -> Panel:
+    rows = shown_rows(cloud, SHOWN_EVENTS)
     events, codes = _read_rows(cloud, rows)
-    pairs = _telling_pairs(measure, [c.label for c in cloud.channels])
+    labels = [c.label for c in cloud.channels]
+    pairs = _telling_pairs(measure, labels)
     names = _named_populations(cloud, measure)
-    lines = 2 if names else 1
-    figure = new_figure(FULL_WIDTH_CM, 0.6 + 4.6 * lines + (1.3 if names else 0))
+    assigned = populations.assign(events, labels) if populations is not None else None
+    lines = 1 + bool(names) + (assigned is not None)
+    shown: list[int] = []
+    if assigned is not None:
+        counts = np.bincount(assigned)
+        largest = np.argsort(-counts, kind="stable")[:LISTED_POPULATIONS]
+        shown = sorted(int(p) for p in largest if counts[p])
+    keys = -(-len(shown) // 3) + (3 if names else 0)
+    figure = new_figure(FULL_WIDTH_CM, 0.6 + 4.6 * lines + 0.42 * keys)
     grid = figure.subplots(lines, len(pairs), squeeze=False)
     for column, (i, j) in enumerate(pairs):
         _density(grid[0, column], events[:, [i, j]])
         _centers(grid[0, column], measure, i, j, ["none"] * len(measure.weights))
+        if assigned is not None and populations is not None:
+            by_center = np.array([to_rgba(color) for color in populations.colors()])
+            grid[1, column].scatter(
+                events[:, i],
+                events[:, j],
+                s=1.2,
+                c=by_center[assigned],
+                linewidths=0,
+                alpha=0.55,
+                rasterized=True,
+            )
         if names:
             colors = colors_of(names) | {OTHERS: LIGHT}
-            _by_population(grid[1, column], events[:, [i, j]], codes, cloud, colors)
-            _centers(grid[1, column], measure, i, j, [colors[name] for name in _majority(measure, names)])
+            _by_population(grid[-1, column], events[:, [i, j]], codes, cloud, colors)
+            _centers(grid[-1, column], measure, i, j, [colors[name] for name in _majority(measure, names)])
         for axes in grid[:, column]:
             _frame(axes, cloud.channels[i], cloud.channels[j], events[:, [i, j]])
     if names:
         _population_legend(figure, [*names, OTHERS] if len(cloud.populations) > len(names) else names)
+        grid[-1, 0].set_title("given labels")
+    if populations is not None and assigned is not None:
+        key_above(figure, populations, shown)
+        grid[1, 0].set_title("found populations")
     counted = f"{len(rows):,} of {int(cloud.events.shape[0]):,} events"
     return Panel(
         f"{sample}: events and centers",
         f"{counted} of the recording on their transformed scale, for the pairs of markers along which the centers spread most. "
         f"Circles are the {len(measure.weights)} centers, area in proportion to weight."
+        + (
+            " Then the events coloured by the population of the cohort that their nearest common center belongs to; the "
+            f"{len(shown)} largest are named."
+            if assigned is not None
+            else ""
+        )
         + (
             " Below, events are coloured by their given population and centers by the majority of their cell."
             if names

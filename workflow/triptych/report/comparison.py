@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import dendrogram, linkage
-from scipy.spatial.distance import squareform
+from scipy.cluster.hierarchy import dendrogram
 
+from triptych.report.factors import factor_panels
+from triptych.report.pairs import NAMED_SAMPLES, pair_panel
 from triptych.report.panel import Panel
-from triptych.report.style import FULL_WIDTH_CM, GREY, INK, RED, SEQUENTIAL, colors_of, new_figure
+from triptych.report.style import FULL_WIDTH_CM, GREY, SEQUENTIAL, colors_of, new_figure
 from triptych.stores.embedding import open_embedding
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-NAMED_SAMPLES = 40
 
 
 def cohort_panels(folders: Mapping[str, Path], manifests: Mapping[str, Mapping[str, Any]]) -> list[Panel]:
@@ -42,17 +42,24 @@ def cohort_panels(folders: Mapping[str, Path], manifests: Mapping[str, Mapping[s
                 table=_sample_table(found, w2, lower, upper),
             )
         ]
-    scores = manifests["compare_samples"].get("scores", {})
+    manifest = manifests["compare_samples"]
     return [
-        _distance_panel(names, groups, w2),
-        _embedding_panel(found, names, groups, w2, lower, upper),
-        Panel("Nearest samples", _score_sentence(scores), table=_sample_table(found, w2, lower, upper)),
+        _distance_panel(names, groups, w2, np.asarray(found.uns["linkage"])),
+        _embedding_panel(found, names, groups),
+        pair_panel(found, names, groups, (w2, lower, upper)),
+        *factor_panels(folders["compare_samples"], manifest),
+        Panel(
+            "Nearest samples",
+            _score_sentence(manifest.get("scores", {})),
+            table=_sample_table(found, w2, lower, upper),
+        ),
     ]
 
 
-def _distance_panel(names: Sequence[str], groups: Sequence[str], w2: NDArray[np.float64]) -> Panel:
+def _distance_panel(
+    names: Sequence[str], groups: Sequence[str], w2: NDArray[np.float64], tree: NDArray[np.float64]
+) -> Panel:
     """Heat map of all distances, in the order of a dendrogram, with the groups beside it."""
-    tree = linkage(squareform(w2, checks=False), "average", optimal_ordering=len(names) <= 500)
     named = len(names) <= NAMED_SAMPLES
     figure = new_figure(FULL_WIDTH_CM * 0.75, FULL_WIDTH_CM * 0.75 * 0.92)
     grid = figure.subplots(2, 2, height_ratios=[1, 5], width_ratios=[0.18, 5])
@@ -89,143 +96,120 @@ def _group_legend(figure: Figure, colors: Mapping[str, str]) -> None:
     figure.legend(marks, labels, loc="outside lower center", ncols=min(len(labels), 6), handletextpad=0.2)
 
 
-def _embedding_panel(
-    found: Any,
-    names: Sequence[str],
-    groups: Sequence[str],
-    w2: NDArray[np.float64],
-    lower: NDArray[np.float64],
-    upper: NDArray[np.float64],
-) -> Panel:
-    """Linearised transport, and the interval of every pair beside it."""
-    coordinates, explained = np.asarray(found.obsm["X_lot"]), np.asarray(found.uns["lot_explained"])
+def _embedding_panel(found: Any, names: Sequence[str], groups: Sequence[str]) -> Panel:
+    """Linearised transport with noise floors, and the log-ratios of weights beside it where there are any."""
+    views = [("X_lot", "LOT", found.uns["lot_explained"])]
+    if "X_clr" in found.obsm:
+        views.append(("X_clr", "log-ratio", found.uns["clr_explained"]))
     batches = [str(b) for b in found.obs["batch"]] if "batch" in found.obs else [""] * len(names)
-    figure = new_figure(FULL_WIDTH_CM, 8.2)
-    left, right = figure.subplots(1, 2, width_ratios=[1.1, 1])
     colors = colors_of(sorted(set(groups)))
     shapes = dict(zip(sorted(set(batches)), "osD^vP*X" * len(names), strict=False))
-    second = coordinates[:, 1] if coordinates.shape[1] > 1 else np.zeros(len(names))
-    for group, batch, x, y in zip(groups, batches, coordinates[:, 0], second, strict=True):
-        left.scatter(
-            x,
-            y,
-            s=34,
-            marker=shapes[batch],
-            color=colors[group],
-            edgecolors="white",
-            linewidths=0.6,
-            zorder=3,
-        )
-    left.margins(0.16)
-    left.set_aspect("equal", adjustable="datalim")
-    if len(names) <= NAMED_SAMPLES:
-        _name_points(left, names, coordinates[:, 0], second)
-    left.set_xlabel(f"LOT axis 1 ({explained[0]:.0%} of variance)")
-    left.set_ylabel(f"LOT axis 2 ({explained[1]:.0%})" if len(explained) > 1 else "")
-    _intervals(right, groups, w2, lower, upper)
-    if any(groups):
+    figure = new_figure(FULL_WIDTH_CM if len(views) > 1 else FULL_WIDTH_CM * 0.62, 9.0)
+    floors = np.asarray(found.obs["noise_floor"], np.float64)
+    for axes, (key, label, explained) in zip(
+        figure.subplots(1, len(views), squeeze=False)[0], views, strict=True
+    ):
+        coordinates = np.asarray(found.obsm[key])
+        x, second = coordinates[:, 0], coordinates[:, 1] if coordinates.shape[1] > 1 else np.zeros(len(names))
+        for k, (group, batch) in enumerate(zip(groups, batches, strict=True)):
+            if key == "X_lot" and np.isfinite(floors[k]):
+                axes.add_patch(
+                    Circle(
+                        (x[k], second[k]),
+                        floors[k],
+                        facecolor=colors[group],
+                        alpha=0.10,
+                        linewidth=0,
+                        zorder=1,
+                    )
+                )
+            axes.scatter(
+                x[k],
+                second[k],
+                s=34,
+                marker=shapes[batch],
+                color=colors[group],
+                edgecolors="white",
+                linewidths=0.6,
+                zorder=3,
+            )
+        axes.margins(0.16)
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        if len(names) <= NAMED_SAMPLES:
+            _name_points(axes, names, x, second)
+        unit = "W2, feature units; " if key == "X_lot" else ""
+        axes.set_xlabel(f"{label} axis 1 ({unit}{explained[0]:.0%} of variance)")
+        axes.set_ylabel(f"{label} axis 2 ({explained[1]:.0%})" if len(explained) > 1 else "")
+    if any(groups) or len(shapes) > 1:
         marks = [Line2D([], [], marker="o", linestyle="", color=color) for color in colors.values()]
-        labels = [shorten(group, 24) for group in colors]
+        labels = [shorten(group, 24) or "no group" for group in colors]
         if len(shapes) > 1:
             marks += [Line2D([], [], marker=shape, linestyle="", color=GREY) for shape in shapes.values()]
             labels += [shorten(batch, 24) or "no batch" for batch in shapes]
         figure.legend(marks, labels, loc="outside lower center", ncols=min(len(labels), 6), handletextpad=0.1)
-    return Panel(
-        "Samples by optimal transport",
-        "Left: samples in the first two principal axes of linearised optimal transport (units of W2, equal on both axes); "
-        "colour is the group, shape the batch. Right: every pair by rising W2 of its measures (dots), with the interval that "
-        "holds W2 of the clouds of all events (lines; upper end by cell means, lower by means and covariances).",
-        figure,
+    caption = (
+        "Samples in the first two principal axes of linearised optimal transport (units of W2, equal on both axes); "
+        "colour is the group, shape the batch."
     )
+    if np.isfinite(floors).any():
+        caption += (
+            " Circles: how far two random halves of the sample lie apart; what lies within is not told apart."
+        )
+    if len(views) > 1:
+        caption += " Right: principal axes of the centred log-ratios of weights on common centers (no unit)."
+    return Panel("Samples by optimal transport", caption, figure)
 
 
 def _name_points(axes: Axes, names: Sequence[str], x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-    """Names beside points, each at the first of four corners where it covers no other name or point.
+    """Names beside points, each at the first place, from near to far, where it covers no other name or point.
 
-    Places are judged on a map of the axes of width 1, on which a letter is about 0.018 wide and a line 0.045 high.
+    Places are judged on a map in which the points span a width of 1, on which a letter is about 0.028 wide and a line 0.055
+    high; a name that lies farther away gets a line to its point.
     """
-    width = float(np.ptp(x)) or 1.0
-    places = np.column_stack([x, y]) / max(width, float(np.ptp(y)) or 1.0)
-    taken: list[tuple[float, float, float, float]] = [(px, py, px, py) for px, py in places]
+    span = max(float(np.ptp(x)), float(np.ptp(y))) or 1.0
+    letter, line = 0.028, 0.055
+    places = np.column_stack([x, y]) / span
+    taken = [(px - 0.015, py - 0.015, px + 0.015, py + 0.015) for px, py in places]
+    ways = [(h, v, far) for far in (1, 3, 5, 7) for h, v in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
     for name, (px, py), point in zip(names, places, zip(x, y, strict=True), strict=True):
-        size = 0.018 * len(name)
-        corners = [(1, 1), (1, -1), (-1, 1), (-1, -1)]
-        boxes = [
-            (
-                px + 0.02 if h > 0 else px - 0.02 - size,
-                py + 0.03 * v - 0.02,
-                px + 0.02 + size if h > 0 else px - 0.02,
-                py + 0.03 * v + 0.02,
+        boxes = []
+        for h, v, far in ways:
+            left, low = px + h * 0.02 * far, py + v * 0.02 * far
+            wide, high = h * letter * len(name), v * line
+            boxes.append(
+                (min(left, left + wide), min(low, low + high), max(left, left + wide), max(low, low + high))
             )
-            for h, v in corners
-        ]
         free = [
             k
             for k, b in enumerate(boxes)
-            if not any(t[0] < b[2] and b[0] < t[2] and t[1] < b[3] and b[1] < t[3] for t in taken)
+            if b[0] > places[:, 0].min() - 0.15  # else it would cover the axis
+            and not any(t[0] < b[2] and b[0] < t[2] and t[1] < b[3] and b[1] < t[3] for t in taken)
         ]
         k = free[0] if free else 0
         taken.append(boxes[k])
-        h, v = corners[k]
+        h, v, far = ways[k]
         axes.annotate(
             name,
             point,
-            xytext=(4 * h, 4 * v),
+            xytext=(3.5 * h * far, 3.5 * v * far),
             textcoords="offset points",
             size=6.5,
             ha="left" if h > 0 else "right",
             va="bottom" if v > 0 else "top",
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0}
+            if far > 1
+            else None,
         )
-
-
-def _intervals(
-    axes: Axes,
-    groups: Sequence[str],
-    w2: NDArray[np.float64],
-    lower: NDArray[np.float64],
-    upper: NDArray[np.float64],
-) -> None:
-    first, second = np.triu_indices(len(w2), 1)
-    order = np.argsort(w2[first, second], kind="stable")
-    first, second = first[order], second[order]
-    place = np.arange(len(order))
-    same = np.array([groups[int(i)] == groups[int(j)] for i, j in zip(first, second, strict=True)])
-    grouped = len(set(groups)) > 1
-    kinds = (
-        [(same, INK, "same group"), (~same, RED, "different groups")] if grouped else [(same, INK, "pairs")]
-    )
-    for mask, color, label in kinds:
-        i, j = first[mask], second[mask]
-        axes.vlines(
-            place[mask],
-            lower[i, j],
-            upper[i, j],
-            color=color,
-            alpha=0.35,
-            linewidth=min(2.2, 90 / len(order)),
-        )
-        axes.scatter(
-            place[mask],
-            w2[i, j],
-            s=min(14, 900 / len(order) + 1),
-            color=color,
-            label=label,
-            zorder=3,
-            linewidths=0,
-        )
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel(f"{len(order)} pairs, by rising W2")
-    axes.set_ylabel("W2 (feature units)")
-    axes.set_xticks([])
-    if grouped:
-        axes.legend(loc="lower right")
 
 
 def _score_sentence(scores: Mapping[str, float]) -> str:
     if "group_nearest_neighbour_accuracy" not in scores:
         return "The nearest other sample of each, with the interval of their distance."
     return (
-        f"The nearest other sample is of the same group for {scores['group_nearest_neighbour_accuracy']:.0%} of the samples; "
+        f"The nearest sample of another subject is of the same group for "
+        f"{scores['group_nearest_neighbour_accuracy']:.0%} of the subjects "
+        f"(95 % interval {scores['group_nearest_neighbour_lower']:.0%} to {scores['group_nearest_neighbour_upper']:.0%}); "
         f"always naming the largest group would be right for {scores['group_majority_accuracy']:.0%}."
     )
 
@@ -242,6 +226,8 @@ def _sample_table(
     table["events"] = [f"{int(n):,}" for n in found.obs["events"]]
     table["centers"] = [int(n) for n in found.obs["centers"]]
     table["epsilon"] = [f"{x:.4g}" for x in found.obs["epsilon"]]
+    if np.isfinite(found.obs["noise_floor"]).any():
+        table["noise floor"] = [f"{x:.4g}" for x in found.obs["noise_floor"]]
     if len(names) > 1:
         others = w2 + np.diag(np.full(len(names), np.inf))
         nearest = others.argmin(axis=1)

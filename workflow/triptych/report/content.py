@@ -25,6 +25,8 @@ Folders = Mapping[str, Mapping[str, Path]]
 KINDS = ("volume", "cloud", "signal")
 TITLES = {"volume": "Volumes", "cloud": "Clouds", "signal": "Signals"}
 FIELDS = ("group", "batch", "subject", "session")
+# Cohort steps whose results a sample's own panels show.
+SHOWN_WITH_SAMPLES = ("find_populations",)
 MOST_SVG_BYTES = 250_000
 MOST_FIGURE_BYTES = 6_500_000
 FINE_DPI, COARSE_DPI = 200, 100
@@ -139,7 +141,7 @@ def draw(study: Study, unit: Unit, most_bytes: int) -> Drawn:
         if unit.sample is None:
             made = _cohort_panels(*study.of(unit.kind, "cohort"))
         else:
-            made = _sample_panels(unit.kind, unit.sample, *study.of(unit.sample, "sample"))
+            made = _sample_panels(unit.kind, unit.sample, *_with_cohort(study, unit.kind, unit.sample))
         pictures: dict[str, bytes] = {}
         panels = []
         for panel in made:
@@ -223,6 +225,18 @@ def collect(study: Study, max_samples_in_detail: int) -> Content:
     return assemble(study, max_samples_in_detail, drawn)
 
 
+def _with_cohort(
+    study: Study, kind: str, sample: str
+) -> tuple[dict[str, Path], dict[str, Mapping[str, Any]]]:
+    """Folders and manifests of a sample, and of the cohort steps that its panels show."""
+    folders, manifests = study.of(sample, "sample")
+    shared_folders, shared_manifests = study.of(kind, "cohort")
+    for step in SHOWN_WITH_SAMPLES:
+        if step in shared_folders:
+            folders[step], manifests[step] = shared_folders[step], shared_manifests[step]
+    return folders, manifests
+
+
 def _sample_panels(
     kind: str, name: str, folders: Mapping[str, Path], manifests: Mapping[str, Mapping[str, Any]]
 ) -> list[Panel]:
@@ -234,9 +248,13 @@ def _sample_panels(
 
 def _cohort_panels(folders: Mapping[str, Path], manifests: Mapping[str, Mapping[str, Any]]) -> list[Panel]:
     """Panels of all samples of one kind."""
-    from triptych.report import analysis, comparison
+    from triptych.report import analysis, comparison, populations
 
-    return [*comparison.cohort_panels(folders, manifests), *analysis.cohort_panels(folders, manifests)]
+    return [
+        *comparison.cohort_panels(folders, manifests),
+        *populations.cohort_panels(folders, manifests),
+        *analysis.cohort_panels(folders, manifests),
+    ]
 
 
 def frame_table(frame: pd.DataFrame) -> dict[str, Any]:

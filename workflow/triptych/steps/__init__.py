@@ -31,7 +31,9 @@ NAMES = (
     "describe_atoms",
     "scale_features",
     "quantize_cloud",
+    "quantize_cohort",
     "compare_samples",
+    "find_populations",
     "analyze_features",
     "report",
 )

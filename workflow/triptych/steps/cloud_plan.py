@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.errors import InputError, UsageError
+from triptych.steps.cloud_quality import Drawn, Recording, draw, judge_masks
 
 if TYPE_CHECKING:
-    from triptych.readers.events import EventFile
+    from triptych.readers.events import EventFile, Finding
     from triptych.readers.panel import Described
     from triptych.steps.import_cloud import ImportCloudSettings
 
@@ -19,11 +20,13 @@ TRANSFORM_NAMES = ("logical", "logicle", "asinh", "arcsinh", "log10", "biex")
 def make_plan(
     path: Path, opened: EventFile, panel: Path | None, settings: ImportCloudSettings
 ) -> dict[str, Any]:
-    """Channels with their scales, the matrix to apply, populations to come, and notes; JSON throughout."""
+    """Channels with their scales, the matrix to apply, masks, populations to come, and notes; JSON throughout."""
     from triptych.quantization.scales import unit
+    from triptych.readers.events import Finding, verdict
     from triptych.readers.panel import apply_panel, describe, is_mass_cytometry, read_panel
 
-    notes = list(opened.notes)
+    findings = list(opened.findings)
+    notes = [finding.note for finding in findings]
     mass = is_mass_cytometry(opened.columns, opened.text)
     described = describe(opened.columns, mass)
     if panel is not None:
@@ -37,8 +40,11 @@ def make_plan(
         raise InputError(
             f"{path} has no channel left of {names}; name some in import_cloud.include or in a panel"
         )
-    transformed = _is_transformed(opened, described)
-    spillover = _spillover(path, opened, transformed, settings.compensation, notes)
+    drawn = draw(opened)
+    transformed = _is_transformed(opened, described, drawn)
+    spillover, told = _spillover(path, opened, transformed, settings.compensation)
+    findings.extend(told)
+    notes.extend(finding.note for finding in told)
     channels = []
     for d, label in zip(kept, _labels(kept), strict=True):
         scale = _scale(d, settings, mass=mass, transformed=transformed)
@@ -56,13 +62,21 @@ def make_plan(
         notes.append(
             "marker channels are transformed already, by their names or their range, and were left as recorded"
         )
-    _warn_of_range(kept, channels, settings, notes)
+    if far := _scale_note(kept, channels, settings):
+        findings.append(Finding("scale", far))
+        notes.append(far)
+    scale_of = {d.index: _scale(d, settings, mass=mass, transformed=transformed) for d in described}
+    masks, judged = judge_masks(
+        Recording(opened, drawn, tuple(described), scale_of, spillover, mass=mass, transformed=transformed),
+        settings,
+    )
     return {
         "events": opened.n_events,
         "channels": channels,
         "populations": [],
         "spillover": spillover,
-        "notes": notes,
+        "masks": masks,
+        "notes": [f"verdict: {verdict(findings)}", *notes, *judged],
     }
 
 
@@ -95,14 +109,11 @@ def _labels(kept: Sequence[Described]) -> list[str]:
     return labels
 
 
-def _is_transformed(opened: EventFile, described: Sequence[Described]) -> bool:
-    """Whether the file holds transformed values: by the names of its channels, or by their range.
+def _is_transformed(opened: EventFile, described: Sequence[Described], drawn: Drawn) -> bool:
+    """Whether the file holds transformed values: by the names of its channels, or by the range of the events drawn.
 
-    Integers come from a converter and are never transformed. The range is judged on the first, middle and last 65,536
-    events.
+    Integers come from a converter and are never transformed.
     """
-    import numpy as np
-
     from triptych.quantization.scales import looks_transformed
 
     markers = [d for d in described if d.role == "marker"] or list(described)
@@ -111,39 +122,36 @@ def _is_transformed(opened: EventFile, described: Sequence[Described]) -> bool:
     words = [f"{d.column.name} {d.column.label}".lower() for d in markers]
     if sum(any(name in word for name in TRANSFORM_NAMES) for word in words) * 2 >= len(words):
         return True
-    n, size = opened.n_events, 65_536
-    starts = sorted({0, max(0, n // 2 - size // 2), max(0, n - size)})
-    probed = [opened.read(start, min(n, start + size))[:, [d.index for d in markers]] for start in starts]
-    return looks_transformed(np.concatenate(probed))
+    return looks_transformed(drawn.values[:, [d.index for d in markers]])
 
 
 def _spillover(
-    path: Path, opened: EventFile, transformed: bool, wanted: str, notes: list[str]
-) -> dict[str, Any] | None:
-    """The matrix to apply, or None with a note that says why."""
+    path: Path, opened: EventFile, transformed: bool, wanted: str
+) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """The matrix to apply or None, and what to say: why there is none, or that one cannot be used."""
+    from triptych.readers.events import Finding
     from triptych.readers.spillover import read_spillover
 
     if wanted == "none":
-        return None
+        return None, []
     found, remark = read_spillover(path, opened.text, [column.name for column in opened.columns])
-    if remark is not None:
-        notes.append(remark)
     if found is None:
         if wanted == "required":
             raise InputError(
                 f"{path} has no usable spillover matrix; set import_cloud.compensation: auto or none"
             )
-        return None
+        return None, [] if remark is None else [Finding("spillover", remark)]
     if found.compensated:
-        notes.append(f"channel names say that {found.keyword} was applied already; it was not applied twice")
+        note = f"channel names say that {found.keyword} was applied already; it was not applied twice"
     elif transformed:
-        notes.append(f"{found.keyword} was not applied: the events are transformed already")
+        note = f"{found.keyword} was not applied: the events are transformed already"
     elif found.is_identity:
-        notes.append(f"{found.keyword} is the identity")
+        note = f"{found.keyword} is the identity"
     else:
-        notes.append(f"compensated by {found.keyword} ({len(found.columns)} channels)")
-        return {"columns": list(found.columns), "matrix": found.matrix.tolist()}
-    return None
+        note = f"compensated by {found.keyword} ({len(found.columns)} channels)"
+        matrix = {"columns": list(found.columns), "matrix": found.matrix.tolist()}
+        return matrix, [Finding("", note)]
+    return None, [Finding("", note)]
 
 
 def _scale(
@@ -168,12 +176,10 @@ def _scale(
     }
 
 
-def _warn_of_range(
-    kept: Sequence[Described],
-    channels: Sequence[Mapping[str, Any]],
-    settings: ImportCloudSettings,
-    notes: list[str],
-) -> None:
+def _scale_note(
+    kept: Sequence[Described], channels: Sequence[Mapping[str, Any]], settings: ImportCloudSettings
+) -> str | None:
+    """What to say where the file's range is far from that of the logicle scale."""
     tops = sorted(
         {
             d.column.top
@@ -182,8 +188,9 @@ def _warn_of_range(
         }
     )
     far = [top for top in tops if not 1 / 16 <= top / settings.logicle_top <= 64]
-    if far:
-        notes.append(
-            f"the file's scale ends at {far[0]:g}, far from logicle_top {settings.logicle_top:g}; "
-            "set import_cloud.logicle_top for this instrument"
-        )
+    if not far:
+        return None
+    return (
+        f"the file's scale ends at {far[0]:g}, far from logicle_top {settings.logicle_top:g}; "
+        "set import_cloud.logicle_top for this instrument"
+    )

@@ -1,7 +1,8 @@
 """Compare the samples of a cohort by exact optimal transport between their measures, and embed them.
 
-Reads ``--measures`` (``measure.zarr`` of every sample). A map over tiles of pairs, then one reduction that writes all pairs,
-the linearised embedding and the scores.
+Reads ``--measures`` (``measure.zarr`` of every sample) and, where given, ``--common`` (``pooled.zarr`` of the cohort) and
+``--reference`` (``embedding.zarr`` of an earlier comparison, on whose axes the samples are placed). A map over tiles of pairs,
+then reductions that write pairs, samples and embeddings, test what group and batch explain, and predict held-out subjects.
 """
 
 from __future__ import annotations
@@ -9,23 +10,31 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from triptych.engine.step import Context, Estimate, Input, Map, Reduce, Settings, Step
-from triptych.errors import InputError
+from triptych.errors import StepError
+from triptych.steps.compared_measures import (
+    CHECKED,
+    check_measures,
+    compared_measure,
+    seen_through,
+    stored_measures,
+)
+from triptych.steps.known_pairs import KNOWN, known_tile, recall, remember
+from triptych.steps.packed_measures import PACKED, pack, unpack
 
 if TYPE_CHECKING:
     import numpy as np
-    from anndata import AnnData
     from numpy.typing import NDArray
 
-    from triptych.quantization import CloudMeasure
-    from triptych.stores.measure import StoredMeasure
+    from triptych.quantization.classification import Fold, Plan, Samples
 
-CHECKED = "scratch/samples.json"
-DESCRIPTIONS = ("group", "batch", "subject", "session")
+EXPLAINED = "scratch/factors.json"
+CLASSIFIED = "scratch/classification.json"
 
 
 class CompareSamplesSettings(Settings):
@@ -34,8 +43,26 @@ class CompareSamplesSettings(Settings):
     tile_samples: int = Field(
         32, ge=1, le=1024, description="Samples along each side of a tile of pairs: one block."
     )
+    bound_rounds: int = Field(
+        3,
+        ge=0,
+        le=100,
+        description="Rounds that raise the lower bound of a pair above that of means and covariances; 0: none.",
+    )
     embedding_axes: int = Field(8, ge=1, le=100, description="Axes of the embeddings, at most.")
-    seed: int = Field(0, ge=0, description="Seed of the reference measure of the linearised embedding.")
+    permutations: int = Field(
+        999,
+        ge=99,
+        le=1_000_000,
+        description="Arrangements of labels that a test looks at, at most; all distinct ones where there are no more.",
+    )
+    folds: int = Field(
+        20,
+        ge=2,
+        le=1000,
+        description="Folds of subjects in classification, at most; where there are fewer, each alone.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of the reference measures, the folds and the arrangements.")
 
 
 def _tiles(context: Context) -> list[tuple[int, int]]:
@@ -44,66 +71,15 @@ def _tiles(context: Context) -> list[tuple[int, int]]:
     return list(itertools.combinations_with_replacement(range(side), 2))
 
 
-def _samples_of(context: Context, tile: int) -> list[str]:
-    size = int(context.settings.tile_samples)
-    return list(context.collections["measures"])[tile * size : (tile + 1) * size]
-
-
-def _measure(context: Context, sample: str) -> StoredMeasure:
-    from triptych.stores.measure import open_measure
-
-    return open_measure(context.collections["measures"][sample].path)
-
-
-def _for_transport(stored: StoredMeasure) -> CloudMeasure:
-    from triptych.quantization import CloudMeasure
-
-    return CloudMeasure(
-        stored.centers, stored.weights, stored.distortion, stored.epsilon, stored.mean, stored.covariance
-    )
-
-
 def _check(context: Context) -> None:
-    """Refuse measures of different features, units or scalings, and find samples of equal content."""
+    """Match features, refuse what cannot be compared, find samples of equal content and pairs that are known."""
     from triptych.engine.files import write_json
 
-    names = list(context.collections["measures"])
-    if not names:
-        raise InputError("compare_samples has no measure to compare; give at least one with --measures")
-    first = _measure(context, names[0])
-    content: dict[str, list[str]] = {}
-    for name in names:
-        other = _measure(context, name)
-        _check_features(names[0], first, name, other)
-        if other.content:
-            content.setdefault(other.content, []).append(name)
-    twins = sorted(group for group in content.values() if len(group) > 1)
-    write_json(context.path(CHECKED), {"samples": names, "duplicates": twins})
-
-
-def _check_features(first_name: str, first: StoredMeasure, name: str, other: StoredMeasure) -> None:
-    remedy = "import all samples of a cohort with one panel and the same settings"
-    for feature in first.features:
-        if feature not in other.features:
-            raise InputError(
-                f"sample {name} has no feature {feature}, which sample {first_name} has; {remedy}"
-            )
-    for feature in other.features:
-        if feature not in first.features:
-            raise InputError(
-                f"sample {name} has a feature {feature}, which sample {first_name} lacks; {remedy}"
-            )
-    if first.features != other.features:
-        raise InputError(f"samples {first_name} and {name} have their features in different order; {remedy}")
-    for feature, unit, other_unit in zip(first.features, first.units, other.units, strict=True):
-        if unit != other_unit:
-            raise InputError(
-                f"feature {feature} is in {unit!r} in sample {first_name} and in {other_unit!r} in sample {name}; {remedy}"
-            )
-    if first.scaling != other.scaling:
-        raise InputError(
-            f"samples {first_name} and {name} were scaled differently; run quantize_cloud again with one scaling"
-        )
+    measures = stored_measures(context)
+    checked = check_measures(context, measures)
+    write_json(context.path(CHECKED), checked)
+    pack(context, (seen_through(measure, name, checked) for name, measure in measures.items()))
+    recall(context, STEP.version)
 
 
 def _spare_backends() -> None:
@@ -125,25 +101,30 @@ def _count(context: Context) -> int:
 
 
 def _compare_tile(context: Context, index: int) -> None:
-    """Exact W2 and its interval for the pairs of one tile (on the diagonal, pairs above it)."""
+    """Exact W2 and its interval for the pairs of one tile that are not known yet (on the diagonal, pairs above it)."""
     import numpy as np
 
     from triptych.engine.files import save_arrays
-    from triptych.quantization.front import interval
+    from triptych.quantization import bounds
 
     _spare_backends()
-    row, column = _tiles(context)[index]
-    above = [_for_transport(_measure(context, name)) for name in _samples_of(context, row)]
-    beside = (
-        above
-        if row == column
-        else [_for_transport(_measure(context, n)) for n in _samples_of(context, column)]
-    )
-    found = np.zeros((3, len(above), len(beside)))
-    for i, first in enumerate(above):
-        for j, second in enumerate(beside):
-            if row < column or i < j:
-                found[:, i, j] = interval(first, second)
+    names, size = list(context.collections["measures"]), int(context.settings.tile_samples)
+    row, column = (side * size for side in _tiles(context)[index])
+    found = known_tile(context, row, len(names[row : row + size]), column, len(names[column : column + size]))
+    if row == column:
+        found[:, np.tri(found.shape[1], dtype=bool)] = 0.0
+    ready: dict[int, bounds.Prepared] = {}
+    for i, j in np.argwhere(np.isnan(found).any(axis=0)).tolist():
+        first, second = row + i, column + j
+        for sample in (first, second):
+            if sample not in ready:
+                ready[sample] = bounds.prepare(unpack(context, sample))
+        try:
+            found[:, i, j] = bounds.interval(ready[first], ready[second], context.settings.bound_rounds)
+        except ValueError as error:
+            raise StepError(
+                f"samples {names[first]} and {names[second]} cannot be compared: {error}"
+            ) from error
     save_arrays(context.path(_tile_key(index)), {"interval": found})
 
 
@@ -156,7 +137,14 @@ def _gather(context: Context) -> NDArray[np.float64]:
     n, size = len(context.collections["measures"]), int(context.settings.tile_samples)
     found = np.zeros((3, n, n))
     for index, (row, column) in enumerate(_tiles(context)):
-        part = load_arrays(context.path(_tile_key(index)))["interval"]
+        path = context.path(_tile_key(index))
+        try:
+            part = load_arrays(path)["interval"]
+        except Exception as error:
+            raise StepError(
+                f"{path} cannot be read ({type(error).__name__}); type the same command again with --verify: the tile is "
+                "computed anew"
+            ) from error
         found[:, row * size : row * size + part.shape[1], column * size : column * size + part.shape[2]] = (
             part
         )
@@ -164,115 +152,132 @@ def _gather(context: Context) -> NDArray[np.float64]:
 
 
 def _write(context: Context) -> None:
-    """All pairs a < b as a table, and the embedding."""
-    import numpy as np
-
+    """The embeddings, all pairs a < b, the samples and their tree."""
+    from triptych.steps import comparison_embedding as embedding
+    from triptych.steps import comparison_tables as tables
     from triptych.stores.embedding import STORE, write_embedding
-    from triptych.stores.table import Field as Column
-    from triptych.stores.table import write_table
 
     _spare_backends()
+    settings: CompareSamplesSettings = context.settings
     names = list(context.collections["measures"])
+    stored = [compared_measure(context, name) for name in names]
+    given = context.inputs
+    space = embedding.read_space(context.source("reference"), stored[0]) if "reference" in given else None
+    common = embedding.read_common(context.source("common"), names, stored) if "common" in given else None
     found = _gather(context)
-    first, second = np.triu_indices(len(names), k=1)
-    labels = np.array(names, dtype=np.str_)
-    bounds = "arXiv 2012.10370 (upper); Gelbrich 1990 and the triangle inequality (lower)"
-    write_table(
-        context.path("distances.parquet"),
-        {
-            "sample_a": labels[first],
-            "sample_b": labels[second],
-            "w2": found[0][first, second],
-            "lower": found[1][first, second],
-            "upper": found[2][first, second],
-        },
-        {
-            "sample_a": Column(role="descriptor", definition="First sample of the pair, in order of names."),
-            "sample_b": Column(role="descriptor", definition="Second sample of the pair."),
-            "w2": Column(
-                "feature units", "distance", "Exact W2 between the two measures.", "POT, network simplex"
-            ),
-            "lower": Column("feature units", "distance", "Lower bound of W2 between the two clouds.", bounds),
-            "upper": Column("feature units", "distance", "Upper bound of W2 between the two clouds.", bounds),
-        },
+    annotated = embedding.annotate(
+        names,
+        stored,
+        context.sheet,
+        found,
+        settings.embedding_axes,
+        settings.seed,
+        space=space,
+        common=common,
     )
-    write_embedding(context.path(STORE), _embed(context, names, found))
+    write_embedding(context.path(STORE), annotated)
+    tables.write_distances(context.path("distances.parquet"), annotated)
+    tables.write_samples(context.path("samples.parquet"), annotated)
+    tables.write_dendrogram(context.path("dendrogram.parquet"), annotated)
+    remember(context, STEP.version, found)
 
 
-def _embed(context: Context, names: list[str], found: NDArray[np.float64]) -> AnnData:
-    """AnnData: obs = samples, X = mean of every feature, obsm = linearised transport (PCA) and classical scaling."""
-    import anndata
-    import numpy as np
-    import pandas as pd
-
-    from triptych.quantization import embedding
+def _explain(context: Context) -> None:
+    """What group and batch explain of the distances."""
+    from triptych.engine.files import write_json
+    from triptych.steps.comparison_factors import explain_factors, write_factors
 
     settings: CompareSamplesSettings = context.settings
-    stored = [_measure(context, name) for name in names]
-    centers, weights = [m.centers for m in stored], [m.weights for m in stored]
-    k = max(len(w) for w in weights)
-    reference, masses = embedding.mean_reference(centers, weights, k, settings.seed)
-    moved = [embedding.displacements(reference, masses, c, w) for c, w in zip(centers, weights, strict=True)]
-    axes = max(1, min(settings.embedding_axes, len(names) - 1))
-    linear = embedding.principal([field for field, _ in moved], masses, axes)
-    scaled = embedding.classical_scaling(found[0], axes)
-    obs = pd.DataFrame(index=pd.Index(names, dtype=object))
-    for column in DESCRIPTIONS:
-        values = [context.sheet.get(name, {}).get(column, "") for name in names]
-        if any(values):
-            obs[column] = np.array(values, dtype=object)
-    obs["events"] = np.array([m.events for m in stored], dtype=np.int64)
-    obs["centers"] = np.array([len(w) for w in weights], dtype=np.int64)
-    obs["epsilon"] = np.array([m.epsilon for m in stored])
-    obs["projection_defect"] = np.array([defect for _, defect in moved])
-    var = pd.DataFrame(
-        {"unit": np.array(stored[0].units, dtype=object)},
-        index=pd.Index(list(stored[0].features), dtype=object),
+    names = list(context.collections["measures"])
+    w2 = _gather(context)[0]
+    found = explain_factors(names, context.sheet, w2, settings.permutations, settings.seed)
+    write_factors(context.path("factors.parquet"), found)
+    write_json(context.path(EXPLAINED), {"notes": found.notes, "scores": found.scores})
+
+
+def _classify(context: Context) -> None:
+    """Groups of held-out subjects, folds on the workers."""
+    from triptych.engine.files import write_json
+    from triptych.steps.comparison_classification import classify, write_classification, write_scores
+
+    settings: CompareSamplesSettings = context.settings
+    names = list(context.collections["measures"])
+    samples, views = classify(
+        names,
+        [compared_measure(context, name) for name in names],
+        context.sheet,
+        lambda *job: context.map(partial(_predict, *job[:3]), job[3]),
+        folds=settings.folds,
+        axes=settings.embedding_axes,
+        permutations=settings.permutations,
+        seed=settings.seed,
     )
-    annotated = anndata.AnnData(X=np.stack([m.mean for m in stored]), obs=obs, var=var)
-    annotated.obsm["X_lot"], annotated.obsm["X_mds"] = linear.coordinates, scaled.coordinates
-    annotated.obsp["w2"], annotated.obsp["lower"], annotated.obsp["upper"] = found
-    annotated.uns["lot_explained"], annotated.uns["mds_explained"] = linear.explained, scaled.explained
-    annotated.uns["reference_centers"], annotated.uns["reference_weights"] = reference, masses
-    return annotated
+    write_classification(context.path("classification.parquet"), samples)
+    write_scores(context.path("classification_scores.parquet"), views)
+    write_json(context.path(CLASSIFIED), {"notes": views.notes, "scores": views.scores})
+
+
+def _predict(samples: Samples, arranged: NDArray[np.int64], plan: Plan, held_out: NDArray[np.int64]) -> Fold:
+    _spare_backends()
+    from triptych.quantization.classification import predict_fold
+
+    return predict_fold(samples, held_out, arranged, plan)
 
 
 def _summary(context: Context) -> dict[str, Any]:
-    """Counts, mean distance, and how often the nearest other sample is of the same group, beside the majority."""
+    """Counts, mean distance, the nearest samples of other subjects, noise floors, and what factors and folds say."""
     import json
 
     import numpy as np
 
-    from triptych.quantization.neighbours import leave_one_out
+    from triptych.steps.comparison_factors import score_neighbours
+    from triptych.steps.comparison_tables import floor_notes
+    from triptych.stores.embedding import open_embedding
 
-    checked = json.loads(context.path(CHECKED).read_text())
+    checked, explained, classified = (
+        json.loads(context.path(key).read_text()) for key in (CHECKED, EXPLAINED, CLASSIFIED)
+    )
+    annotated = open_embedding(context.path("embedding.zarr"))
     names = list(context.collections["measures"])
-    found = _gather(context)
+    w2, lot = np.asarray(annotated.obsp["w2"]), np.asarray(annotated.obsp["lot"])
     n = len(names)
     notes = [f"samples {', '.join(group)} hold the same events" for group in checked["duplicates"]]
+    notes += checked["notes"]
     scores: dict[str, float] = {}
     if n == 1:
         notes.append("one sample: there is no pair to compare")
     else:
         above = np.triu_indices(n, k=1)
-        scores["mean_w2"] = float(found[0][above].mean())
-    groups = [context.sheet.get(name, {}).get("group", "") for name in names]
-    labelled = [i for i, group in enumerate(groups) if group]
-    if len({groups[i] for i in labelled}) > 1:
-        score = leave_one_out(found[0][np.ix_(labelled, labelled)], [groups[i] for i in labelled])
-        scores["group_nearest_neighbour_accuracy"] = score.accuracy
-        scores["group_majority_accuracy"] = score.majority
-        if alone := score.alone:
-            notes.append(f"groups of one sample can never be found by their neighbour: {', '.join(alone)}")
-    return {"counts": {"samples": n, "pairs": n * (n - 1) // 2}, "scores": scores, "notes": notes}
+        scores["mean_w2"] = float(w2[above].mean())
+        if len(above[0]) > 2 and w2[above].std() > 0 and lot[above].std() > 0:
+            scores["lot_w2_correlation"] = float(np.corrcoef(w2[above], lot[above])[0, 1])
+        notes += floor_notes(names, w2, np.asarray(annotated.obs["noise_floor"]))
+    if "reference" in context.inputs:
+        notes.append(
+            "samples were placed on the axes of the given reference; shares of variance are those of its cohort"
+        )
+    near = score_neighbours(names, context.sheet, w2)
+    return {
+        "counts": {"samples": n, "pairs": n * (n - 1) // 2},
+        "scores": scores | near.scores | explained["scores"] | classified["scores"],
+        "notes": notes + near.notes + explained["notes"] + classified["notes"],
+    }
 
 
 def _owned_by_check(context: Context) -> list[str]:
-    return [CHECKED]
+    return [CHECKED, PACKED, KNOWN]
 
 
 def _owned_by_write(context: Context) -> list[str]:
-    return ["distances.parquet", "embedding.zarr"]
+    return ["distances.parquet", "samples.parquet", "dendrogram.parquet", "embedding.zarr"]
+
+
+def _owned_by_explain(context: Context) -> list[str]:
+    return ["factors.parquet", EXPLAINED]
+
+
+def _owned_by_classify(context: Context) -> list[str]:
+    return ["classification.parquet", "classification_scores.parquet", CLASSIFIED]
 
 
 def _estimate(extent: Mapping[str, Any], settings: Any) -> Estimate:
@@ -280,15 +285,15 @@ def _estimate(extent: Mapping[str, Any], settings: Any) -> Estimate:
     side = -(-n // settings.tile_samples)
     return Estimate(
         blocks=side * (side + 1) // 2,
-        output_bytes=60 * n * n,
-        memory_bytes=300 * 2**20 + 80 * n * n,
+        output_bytes=100 * n * n,
+        memory_bytes=300 * 2**20 + 160 * n * n,
         files=side * (side + 1) // 2 + 40,
     )
 
 
 STEP = Step(
     name="compare_samples",
-    version=1,
+    version=2,
     scope="cohort",
     least_samples=2,
     kinds=("volume", "cloud", "signal"),
@@ -302,12 +307,35 @@ STEP = Step(
             producers={"volume": "quantize_cloud", "cloud": "quantize_cloud", "signal": "quantize_cloud"},
             many=True,
         ),
+        Input(
+            "common",
+            "pooled.zarr of the cohort: adds log-ratios of weights and transport along a tree",
+            store="pooled.zarr",
+            producers={"volume": "quantize_cohort", "cloud": "quantize_cohort", "signal": "quantize_cohort"},
+            required=False,
+        ),
+        Input(
+            "reference",
+            "embedding.zarr of an earlier compare-samples: places samples on its axes",
+            store="embedding.zarr",
+            required=False,
+        ),
     ),
-    outputs=("distances.parquet", "embedding.zarr"),
+    outputs=(
+        "distances.parquet",
+        "samples.parquet",
+        "dendrogram.parquet",
+        "factors.parquet",
+        "classification.parquet",
+        "classification_scores.parquet",
+        "embedding.zarr",
+    ),
     phases=(
         Reduce("check", _owned_by_check, _check),
         Map("tiles", _count, _owns_tile, _compare_tile),
         Reduce("write", _owned_by_write, _write),
+        Reduce("explain", _owned_by_explain, _explain),
+        Reduce("classify", _owned_by_classify, _classify),
     ),
     summary=_summary,
     estimate=_estimate,

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from triptych.engine.step import Context, Estimate, Input, Map, Reduce, Settings, Step
-from triptych.errors import InputError
+from triptych.steps.cloud_quality import MASKS, MaskName
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from triptych.readers.events import EventFile
 
 PLAN = "scratch/plan.json"
 ROWS = "scratch/rows.npz"
+SLAB_EVENTS = 8192
+"""Events that are decoded and transformed at once: their values fit the second-level cache."""
 
 
 class ImportCloudSettings(Settings):
@@ -51,9 +54,45 @@ class ImportCloudSettings(Settings):
         (), description="Channels or markers to keep besides the default ones, e.g. FSC-A."
     )
     exclude: tuple[str, ...] = Field((), description="Channels or markers to leave out.")
+    data_set: int = Field(1, ge=1, description="Which data set of an FCS or LMD file to read, from 1.")
+    masks: tuple[MaskName, ...] = Field(
+        MASKS,
+        description="Quality masks to compute: margin, doublet, debris, dead, drift. No event is deleted.",
+    )
+    doublet_deviations: float = Field(
+        5.0,
+        gt=0,
+        description="Robust standard deviations by which the area of forward scatter exceeds what is usual for its "
+        "height in a doublet.",
+    )
+    dead_above: float | None = Field(
+        None,
+        description="Compensated brightness of a viability dye, on the linear scale, above which a cell is dead; none: "
+        "the valley between dim and bright cells.",
+    )
+    drift_deviations: float = Field(
+        6.0,
+        gt=0,
+        description="Robust standard deviations by which the median of a marker jumps in a window of time that is masked.",
+    )
     chunk_events: int = Field(
         65536, ge=1024, le=4194304, description="Events of a chunk: one block, one file."
     )
+
+
+def _open(context: Context, index: Mapping[str, Any] | None = None) -> EventFile:
+    """The raw file, opened once per process: its keywords are the same for every chunk."""
+    from triptych.readers.event_files import open_events
+
+    path = context.source("raw")
+    key = (str(path), context.inputs["raw"].digest, context.settings.data_set)
+    if key not in _OPENED:
+        _OPENED.clear()
+        _OPENED[key] = open_events(path, index, context.settings.data_set)
+    return _OPENED.get(key) or open_events(path, index, context.settings.data_set)
+
+
+_OPENED: dict[tuple[Any, ...], EventFile] = {}
 
 
 def _prepare(context: Context) -> None:
@@ -61,13 +100,12 @@ def _prepare(context: Context) -> None:
     import numpy as np
 
     from triptych.engine.files import save_arrays, write_json
-    from triptych.readers.event_files import open_events
     from triptych.readers.tabular import read_labels
     from triptych.steps.cloud_plan import make_plan
     from triptych.stores.cloud import STORE, create_arrays
 
     path = context.source("raw")
-    opened = open_events(path)
+    opened = _open(context)
     panel = context.source("panel") if "panel" in context.inputs else None
     plan = make_plan(path, opened, panel, context.settings)
     has_population = "population" in context.inputs
@@ -84,6 +122,7 @@ def _prepare(context: Context) -> None:
         len(plan["channels"]),
         context.settings.chunk_events,
         population=has_population,
+        quality=bool(plan["masks"]),
     )
 
 
@@ -105,37 +144,48 @@ def _moments_key(index: int) -> str:
 def _owns_chunk(context: Context, index: int) -> list[str]:
     from triptych.stores.cloud import chunk_keys
 
-    return [*chunk_keys(index, population="population" in context.inputs), _moments_key(index)]
+    keys = chunk_keys(index, population="population" in context.inputs, quality=bool(context.settings.masks))
+    return [*keys, _moments_key(index)]
 
 
 def _import_chunk(context: Context, index: int) -> None:
-    """Read, check, compensate, transform and write one chunk of events."""
+    """Read, check, compensate, transform, judge and write one chunk of events, a slab at a time."""
     import numpy as np
 
     from triptych.engine.files import load_arrays, save_arrays
     from triptych.quantization import moments
     from triptych.quantization.scales import compensate, transform
-    from triptych.readers.event_files import open_events
+    from triptych.steps.cloud_quality import flag_events
     from triptych.stores.cloud import STORE, write_chunk
 
     plan = _load_plan(context)
     size = context.settings.chunk_events
     start, stop = index * size, min((index + 1) * size, plan["events"])
     rows = load_arrays(context.path(ROWS))
-    path = context.source("raw")
-    values = open_events(path, rows if len(rows["row_index"]) else None).read(start, stop)
-    used = [channel["index"] for channel in plan["channels"]]
-    spillover = plan["spillover"]
-    _check_finite(path, plan, values, start, sorted({*used, *(spillover["columns"] if spillover else ())}))
-    if spillover:
-        values = compensate(values, spillover["columns"], np.array(spillover["matrix"]))
-    events = np.stack(
-        [transform(values[:, channel["index"]], channel["transform"]) for channel in plan["channels"]], axis=1
-    ).astype(np.float32)
+    opened = _open(context, rows if len(rows["row_index"]) else None)
+    channels, masks, spillover = plan["channels"], plan["masks"], plan["spillover"]
+    used = sorted({*(c["index"] for c in channels), *(spillover["columns"] if spillover else ())})
+    events = np.empty((stop - start, len(channels)), np.float32)
+    quality = np.zeros(stop - start, np.uint8) if masks else None
+    # A table is parsed once for the chunk; an FCS file gives any rows at the same price.
+    slab = SLAB_EVENTS if hasattr(opened, "layout") else size
+    for first in range(start, stop, slab):
+        last = min(first + slab, stop)
+        inside = slice(first - start, last - start)
+        values = opened.read(first, last)
+        _check_finite(context.source("raw"), plan, values, first, used)
+        true = values
+        if spillover:
+            true = compensate(values, spillover["columns"], np.array(spillover["matrix"]))
+        for place, channel in enumerate(channels):
+            events[inside, place] = transform(true[:, channel["index"]], channel["transform"])
+        if quality is not None:
+            quality[inside] = flag_events(masks, values, true, first)
     population = rows["population"][start:stop] if "population" in rows else None
-    write_chunk(context.path(STORE), index, events, population)
+    write_chunk(context.path(STORE), index, events, population, quality)
     part = moments.partial(events)
-    digest = hashlib.sha256(np.ascontiguousarray(events, dtype="<f4").tobytes()).digest()
+    digest = hashlib.sha256(events.astype("<f4", copy=False).data).digest()
+    masked = [] if quality is None else [np.count_nonzero(quality >> bit & 1) for bit in range(len(masks))]
     save_arrays(
         context.path(_moments_key(index)),
         {
@@ -143,6 +193,7 @@ def _import_chunk(context: Context, index: int) -> None:
             "mean": part.mean,
             "scatter": part.scatter,
             "sha256": np.frombuffer(digest, np.uint8),
+            "masked": np.array(masked, np.int64),
         },
     )
 
@@ -152,15 +203,20 @@ def _check_finite(
 ) -> None:
     import numpy as np
 
-    bad = ~np.isfinite(values[:, list(columns)])
-    if not bad.any():
+    from triptych.readers.events import RejectedFile
+
+    # The store is float32: what it cannot hold is as good as infinite.
+    most = float(np.finfo(np.float32).max)
+    bad = {index: ~(np.abs(values[:, index]) <= most) for index in columns}
+    firsts = {index: int(np.argmax(found)) for index, found in bad.items() if found.any()}
+    if not firsts:
         return
-    event, place = (int(i) for i in np.argwhere(bad)[0])
-    index = columns[place]
+    event, index = min((event, index) for index, event in firsts.items())
     name = next((c["name"] for c in plan["channels"] if c["index"] == index), f"number {index + 1}")
-    raise InputError(
+    raise RejectedFile(
         f"{path} holds {values[event, index]} in channel {name} of event {start + event + 1}; "
-        "export it without such events or exclude the channel"
+        "export it without such events or exclude the channel",
+        "not_finite",
     )
 
 
@@ -170,15 +226,17 @@ def _describe(context: Context) -> None:
 
     from triptych.engine.files import load_arrays
     from triptych.quantization import moments
-    from triptych.stores.cloud import STORE, Channel, write_attributes
+    from triptych.stores.cloud import STORE, Channel, Mask, write_attributes
 
     plan = _load_plan(context)
     total, content = None, hashlib.sha256()
+    masked = np.zeros(len(plan["masks"]), np.int64)
     for index in range(_count(context)):
         stored = load_arrays(context.path(_moments_key(index)))
         part = moments.Moments(int(stored["count"]), stored["mean"], stored["scatter"])
         total = part if total is None else moments.merge(total, part)
         content.update(np.asarray(stored["sha256"], np.uint8).tobytes())
+        masked += stored["masked"]
     assert total is not None
     channels = tuple(
         Channel(c["name"], c["marker"], c["role"], c["unit"], c["transform"]) for c in plan["channels"]
@@ -190,28 +248,40 @@ def _describe(context: Context) -> None:
         content.hexdigest(),
         total.mean,
         total.covariance,
+        tuple(
+            Mask(mask["name"], mask["rule"], int(n)) for mask, n in zip(plan["masks"], masked, strict=True)
+        ),
     )
 
 
 def _summary(context: Context) -> dict[str, Any]:
+    """Counts, events of each mask, and notes: the verdict on the file first, the rules of masks last."""
+    from triptych.stores.cloud import STORE, open_cloud
+
     plan = _load_plan(context)
     counts = {"events": plan["events"], "channels": len(plan["channels"])}
     if plan["populations"]:
         counts["populations"] = len(plan["populations"])
-    return {"counts": counts, "scores": {}, "notes": plan["notes"]}
+    masks = open_cloud(context.path(STORE)).masks
+    counts |= {f"masked_{mask.name}": mask.events for mask in masks}
+    told = [
+        f"mask {mask.name} marks {mask.events} events ({mask.events / plan['events']:.2%}): {mask.rule}"
+        for mask in masks
+    ]
+    return {"counts": counts, "scores": {}, "notes": [*plan["notes"], *told]}
 
 
 def _probe(path: Path, settings: Any) -> Mapping[str, Any]:
     from triptych.readers.event_files import open_events
 
-    opened = open_events(path)
+    opened = open_events(path, data_set=settings.data_set)
     return {"events": opened.n_events, "channels": len(opened.columns)}
 
 
 def _estimate(extent: Mapping[str, Any], settings: Any) -> Estimate:
     events, channels, size = int(extent["events"]), int(extent["channels"]), int(settings.chunk_events)
     blocks = -(-events // size)
-    # Raw bytes, float64 values, their compensated copy, transformed columns and the stored chunk live at once.
+    # The chunk, its compressed copy and the squares of its moments live at once; FCS slabs are small beside them.
     return Estimate(
         blocks=blocks,
         output_bytes=4 * events * channels,
@@ -223,7 +293,8 @@ def _estimate(extent: Mapping[str, Any], settings: Any) -> Estimate:
 def _owned_by_prepare(context: Context) -> list[str]:
     from triptych.stores.cloud import array_metadata
 
-    return [*array_metadata(population="population" in context.inputs), PLAN, ROWS]
+    keys = array_metadata(population="population" in context.inputs, quality=bool(context.settings.masks))
+    return [*keys, PLAN, ROWS]
 
 
 def _owned_by_describe(context: Context) -> list[str]:
@@ -232,7 +303,7 @@ def _owned_by_describe(context: Context) -> list[str]:
 
 STEP = Step(
     name="import_cloud",
-    version=1,
+    version=2,
     scope="sample",
     kinds=("cloud",),
     help="Read a cytometry recording: compensate, transform, choose channels.",

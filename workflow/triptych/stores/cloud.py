@@ -1,7 +1,8 @@
 """``cloud.zarr``: events by channels in chunks of rows, one file per chunk.
 
-``events`` (n, d) float32 and, where given, ``population`` (n,) uint16; the attributes of the group name the channels and
-hold the moments of the events. The group's own metadata is written last, so a cloud without it is not whole.
+``events`` (n, d) float32 and, where given, ``population`` (n,) uint16 and ``quality`` (n,) uint8, of which bit k is set where
+mask k doubts the event; no event is deleted. The attributes of the group name the channels and masks and hold the moments of
+the events. The group's own metadata is written last, so a cloud without it is not whole.
 """
 
 from __future__ import annotations
@@ -47,8 +48,27 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class Mask:
+    """A reversible mark on events: bit k of ``quality`` for the k-th mask.
+
+    Attributes
+    ----------
+    name : ``"margin"``, ``"doublet"``, ``"debris"``, ``"dead"`` or ``"drift"``.
+    rule : one sentence with the numbers used.
+    events : number of events it marks.
+    """
+
+    name: str
+    rule: str
+    events: int
+
+
+@dataclass(frozen=True)
 class Cloud:
-    """An open cloud: ``events`` and ``population`` are Zarr arrays, read by slices of rows."""
+    """An open cloud: ``events``, ``population`` and ``quality`` are Zarr arrays, read by slices of rows.
+
+    ``masks`` are those of ``quality`` in the order of its bits, lowest first; without one ``quality`` is None.
+    """
 
     events: Any
     population: Any | None
@@ -57,6 +77,8 @@ class Cloud:
     content: str
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
+    masks: tuple[Mask, ...] = ()
+    quality: Any | None = None
 
     @property
     def chunk_events(self) -> int:
@@ -64,7 +86,15 @@ class Cloud:
         return int(self.events.chunks[0])
 
 
-def create_arrays(path: Path, n_events: int, n_channels: int, chunk_events: int, *, population: bool) -> None:
+def create_arrays(
+    path: Path,
+    n_events: int,
+    n_channels: int,
+    chunk_events: int,
+    *,
+    population: bool,
+    quality: bool = False,
+) -> None:
     """Write the metadata of the arrays; the chunks are then written by ``write_chunk``, in any order."""
     codecs = [ZstdCodec(level=3), Crc32cCodec()]
     zarr.create_array(
@@ -86,20 +116,36 @@ def create_arrays(path: Path, n_events: int, n_channels: int, chunk_events: int,
             compressors=codecs,
             dimension_names=("event",),
         )
+    if quality:
+        zarr.create_array(
+            store=path / "quality",
+            shape=(n_events,),
+            chunks=(chunk_events,),
+            dtype="uint8",
+            fill_value=0,
+            compressors=codecs,
+            dimension_names=("event",),
+        )
 
 
-def array_metadata(*, population: bool) -> list[str]:
+def array_metadata(*, population: bool, quality: bool = False) -> list[str]:
     """Keys of the metadata files that ``create_arrays`` writes, relative to the result folder."""
-    return [f"{STORE}/events/zarr.json"] + ([f"{STORE}/population/zarr.json"] if population else [])
+    names = ["events", *(["population"] if population else []), *(["quality"] if quality else [])]
+    return [f"{STORE}/{name}/zarr.json" for name in names]
 
 
-def chunk_keys(index: int, *, population: bool) -> list[str]:
-    """Keys of the files of one chunk of rows, relative to the result folder."""
-    return [f"{STORE}/events/c/{index}/0"] + ([f"{STORE}/population/c/{index}"] if population else [])
+def chunk_keys(index: int, *, population: bool, quality: bool = False) -> list[str]:
+    """Keys of the files of one chunk of rows, relative to the result folder; one of ``quality`` without a mark is no file."""
+    names = [*(["population"] if population else []), *(["quality"] if quality else [])]
+    return [f"{STORE}/events/c/{index}/0", *(f"{STORE}/{name}/c/{index}" for name in names)]
 
 
 def write_chunk(
-    path: Path, index: int, events: NDArray[np.float32], population: NDArray[np.uint16] | None
+    path: Path,
+    index: int,
+    events: NDArray[np.float32],
+    population: NDArray[np.uint16] | None,
+    quality: NDArray[np.uint8] | None = None,
 ) -> None:
     """Write one whole chunk of rows."""
     stored = zarr.open_array(path / "events", mode="r+")
@@ -108,6 +154,8 @@ def write_chunk(
     if population is not None:
         labels = zarr.open_array(path / "population", mode="r+")
         labels[first : first + len(events)] = population
+    if quality is not None:
+        zarr.open_array(path / "quality", mode="r+")[first : first + len(events)] = quality
 
 
 def write_attributes(
@@ -117,6 +165,7 @@ def write_attributes(
     content: str,
     mean: NDArray[np.float64],
     covariance: NDArray[np.float64],
+    masks: tuple[Mask, ...] = (),
 ) -> None:
     """Write the group's metadata: the last write, which makes the cloud whole."""
     zarr.create_group(
@@ -128,6 +177,7 @@ def write_attributes(
             "content_sha256": content,
             "mean": mean.tolist(),
             "covariance": covariance.tolist(),
+            "masks": [asdict(mask) for mask in masks],
         },
     )
 
@@ -155,6 +205,8 @@ def open_cloud(path: Path) -> Cloud:
             content=attributes["content_sha256"],
             mean=np.array(attributes["mean"], dtype=np.float64),
             covariance=np.array(attributes["covariance"], dtype=np.float64),
+            masks=tuple(Mask(**mask) for mask in attributes["masks"]),
+            quality=group["quality"] if attributes["masks"] else None,
         )
     except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
         raise InputError(f"{path} is not a whole cloud ({type(error).__name__}); {remedy}") from error

@@ -174,7 +174,9 @@ class Study:
         return found
 
     def _single(self, entry: Input, job: Job) -> Path | None:
-        row: Row = self.sheet.rows[job.sample] if job.sample else {}
+        row: Row = {"kind": job.kind} if job.kind else {}
+        if job.sample:
+            row = self.sheet.rows[job.sample]
         if entry.when is not None and not entry.when(getattr(self.settings, job.step), row):
             return None
         if entry.sheet is not None:
