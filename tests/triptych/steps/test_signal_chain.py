@@ -90,7 +90,8 @@ def test_the_import_keeps_what_the_recording_says(results: tuple[Path, list[str]
 
 def test_the_wave_is_found_and_linked(results: tuple[Path, list[str]]) -> None:
     links = read_table(results[0] / "link_events" / "links.parquet").columns
-    assert links["q"].min() < 1e-6
+    assert links["window_p"].min() < 1e-6
+    assert links["p_corrected"].min() == pytest.approx(1e-4)
     atoms = read_table(results[0] / "describe_atoms" / "atoms.parquet")
     assert atoms.columns["peak_frequency"][0] == pytest.approx(12, abs=1.5)
     names, units, matrix = features(atoms)

@@ -97,6 +97,7 @@ def learn(
     seed: int = 0,
     atoms: tuple[Floats, Floats] | None = None,
     edits: bool = True,
+    exchanges: int = 24,
     good: NDArray[np.bool_] | None = None,
     chunk_size: int | None = None,
     mapper: Mapper = map,
@@ -109,7 +110,7 @@ def learn(
     n_atoms, atom_length : K and L (samples).
     regularization : lambda as a fraction of lambda_max of the first atoms.
     tolerance, good, chunk_size, mapper : as in ``encode``.
-    max_iterations, least_decrease, seed, edits : see ``learning.Options``.
+    max_iterations, least_decrease, seed, edits, exchanges : see ``learning.Options``.
     atoms : spatial and temporal atoms to begin from.
 
     Raises
@@ -119,7 +120,7 @@ def learn(
     """
     passes, scale = _passes(signal, atom_length, good, chunk_size, mapper)
     options = learning.Options(
-        n_atoms, regularization, tolerance, max_iterations, least_decrease, seed, edits
+        n_atoms, regularization, tolerance, max_iterations, least_decrease, seed, edits, exchanges
     )
     state = learning.start(passes, options, atoms)
     while not learning.finished(state, options):

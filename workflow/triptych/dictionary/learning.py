@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.dictionary import certificate, initial, lgcd, statistics, update
+from triptych.dictionary import certificate, exchange, initial, lgcd, statistics, update
 from triptych.dictionary.events import Events, Floats, no_events, sorted_events
 from triptych.dictionary.passes import Passes
 
@@ -49,6 +49,7 @@ class Options:
     least_decrease : relative decrease of F in one iteration below which learning stops.
     seed : of the first atoms.
     edits : False forbids the replacement and moving of atoms.
+    exchanges : most exchanges that are tried once the atoms have settled (see ``exchange``).
     """
 
     n_atoms: int
@@ -58,6 +59,7 @@ class Options:
     least_decrease: float = 1e-4
     seed: int = 0
     edits: bool = True
+    exchanges: int = 24
 
 
 def start(passes: Passes, options: Options, atoms: tuple[Floats, Floats] | None = None) -> State:
@@ -97,6 +99,8 @@ def start(passes: Passes, options: Options, atoms: tuple[Floats, Floats] | None 
         "penalty_max": np.array(largest),
         "penalty": np.array(penalty),
         "history": np.empty((0, 3)),
+        "settled": np.array(False),
+        **exchange.none_yet(),
     }
 
 
@@ -107,6 +111,27 @@ def events_of(state: State) -> Events:
 
 def advance(state: State, passes: Passes, options: Options) -> State:
     """One outer iteration; the history gains (F after coding, F after the update, number of edits)."""
+    trying, failed = exchange.is_open(state), int(state["exchange"][1])
+    state = _iterate(state, passes, options)
+    if trying:
+        state = exchange.judge(state)
+    else:
+        state = exchange.rest(state, options.least_decrease)
+        state["settled"] = np.array(bool(state["settled"]) or _is_settled(state, options))
+    undone = int(state["exchange"][1]) > failed
+    if _may_exchange(state, options):
+        state = exchange.begin(state, passes, options.n_atoms, options.exchanges)
+    if undone or (exchange.is_open(state) and state["exchange"][2] == 1):
+        state["history"][-1, 2] += 1
+    return state
+
+
+def _may_exchange(state: State, options: Options) -> bool:
+    tried, _, turn, left = state["exchange"].tolist()
+    return bool(options.edits and state["settled"] and tried < options.exchanges and not turn and not left)
+
+
+def _iterate(state: State, passes: Passes, options: Options) -> State:
     spatial, temporal = state["spatial"], state["temporal"]
     energy, penalty = float(state["energy"]), float(state["penalty"])
     iteration = len(state["history"])
@@ -119,7 +144,7 @@ def advance(state: State, passes: Passes, options: Options) -> State:
     updated = statistics.objective(renewed.statistics, spatial, temporal, energy, penalty)
     events = Events(events.atom, events.sample, events.amplitude * renewed.scale[events.atom])
     edits = 0
-    if options.edits and iteration < PRUNING * options.max_iterations:
+    if options.edits and not state["settled"] and iteration < PRUNING * options.max_iterations:
         spatial, temporal, events, edits = _edit(
             passes, renewed.statistics, Atoms(spatial, temporal, events), options, penalty, iteration
         )
@@ -134,7 +159,7 @@ def advance(state: State, passes: Passes, options: Options) -> State:
     }
 
 
-def finished(state: State, options: Options) -> bool:
+def _is_settled(state: State, options: Options) -> bool:
     """Whether F decreased too little in the last iteration, or the iterations are used up."""
     history = state["history"]
     if len(history) >= options.max_iterations:
@@ -143,6 +168,18 @@ def finished(state: State, options: Options) -> bool:
         return False
     before, after = history[-2:, 1]
     return bool(before - after < options.least_decrease * abs(after))
+
+
+def finished(state: State, options: Options) -> bool:
+    """Whether the atoms have settled and no exchange is left to try."""
+    if not state["settled"]:
+        return False
+    return not options.edits or exchange.is_over(state, options.exchanges)
+
+
+def most_iterations(options: Options) -> int:
+    """Outer iterations at most, those of exchanges included."""
+    return options.max_iterations + 2 * exchange.ITERATIONS * options.exchanges
 
 
 class Atoms(NamedTuple):

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from triptych.report import links
 from triptych.report.panel import Panel
-from triptych.report.style import BLUE, DIVERGING, GREY, INK, LIGHT, RED, color_of, new_figure
+from triptych.report.style import BLUE, DIVERGING, GREY, INK, LIGHT, RED, new_figure
 from triptych.stores.dictionary import Dictionary, open_dictionary, read_activations
 from triptych.stores.signal import SignalInfo, open_signal, read_events
 from triptych.stores.table import read_table
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 ATOMS_SHOWN = 12
 RASTER_SHOWN_S = 60.0
-LINKS_SHOWN = 8
 HEAD_M = 0.095
 MIN_CHANNELS_MAPPED = 8
 
@@ -40,7 +40,7 @@ def panels(
             found.append(_raster_panel(sample, info, folders, manifests))
         found.append(_learning_panel(sample, atoms, manifests))
     if "link_events" in folders:
-        found += _links_panels(sample, folders)
+        found += links.panels(sample, folders["link_events"])
     return found
 
 
@@ -315,49 +315,3 @@ def _learning_panel(sample: str, atoms: Dictionary, manifests: Mapping[str, Mapp
         ),
         figure=figure,
     )
-
-
-def _links_panels(sample: str, folders: Mapping[str, Path]) -> list[Panel]:
-    links = pd.DataFrame(read_table(folders["link_events"] / "links.parquet").columns)
-    bins = read_table(folders["link_events"] / "histograms.parquet").columns
-    if links.empty:
-        return []
-    best = links.sort_values(["p", "kind", "atom"], kind="stable").head(LINKS_SHOWN)
-    columns = min(4, len(best))
-    rows = -(-len(best) // columns)
-    figure = new_figure(18.0, 1.0 + 3.6 * rows)
-    kinds = sorted(set(links["kind"]))
-    for place, (_, link) in enumerate(best.iterrows()):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        own = (bins["atom"] == link["atom"]) & (bins["kind"] == link["kind"])
-        start, stop = bins["start_s"][own], bins["stop_s"][own]
-        color = color_of(kinds.index(link["kind"]))
-        axes.bar(start, bins["bin_rate_hz"][own], stop - start, align="edge", color=color, linewidth=0)
-        axes.axhline(link["rate_hz"], color=INK, linewidth=0.7, linestyle="--")
-        axes.axvline(0, color=GREY, linewidth=0.7)
-        axes.set_xlim(start[0], stop[-1])
-        axes.set_title(
-            f"atom {link['atom']}, {link['kind']}\np = {_p_text(link['p'])}, q = {_p_text(link['q'])}",
-            fontsize=7.5,
-        )
-        if place >= len(best) - columns:
-            axes.set_xlabel("time from event (s)")
-        if place % columns == 0:
-            axes.set_ylabel("occurrences per s")
-    table = best.assign(p=[_p_text(p) for p in best["p"]], q=[_p_text(q) for q in best["q"]])
-    return [
-        Panel(
-            title=f"Atoms around events of {sample}",
-            caption=(
-                f"Rate of occurrences around events for the {len(best)} pairs of atom and kind of event with the smallest p of "
-                f"{len(links)}. Dashed: rate over the recording. p: exact two-sided test over all rotations of the trials; q: "
-                "adjusted over all pairs (Benjamini-Hochberg)."
-            ),
-            figure=figure,
-            table=table.round(3),
-        )
-    ]
-
-
-def _p_text(p: float) -> str:
-    return f"{p:.2g}" if p >= 1e-3 else f"{p:.0e}"

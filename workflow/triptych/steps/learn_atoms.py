@@ -45,6 +45,13 @@ class LearnAtomsSettings(Settings):
         le=3600,
         description="Length of the chunks that are coded independently (s); at least ten waveforms.",
     )
+    exchanges: int = Field(
+        24,
+        ge=0,
+        le=1000,
+        description="Once the atoms have settled, weak ones are exchanged for what the residual holds, and kept where the "
+        "objective falls: this many times at most.",
+    )
     seed: int = Field(0, ge=0, description="Seed of the first atoms.")
 
 
@@ -74,6 +81,7 @@ def _options(settings: LearnAtomsSettings) -> Options:
         max_iterations=settings.max_iterations,
         least_decrease=settings.least_decrease,
         seed=settings.seed,
+        exchanges=settings.exchanges,
     )
 
 
@@ -121,8 +129,10 @@ def done(context: Context, state: State) -> bool:
 
 
 def limit(context: Context) -> int:
-    """Most iterations."""
-    return int(context.settings.max_iterations)
+    """Most iterations, those of exchanges included."""
+    from triptych.dictionary import learning
+
+    return learning.most_iterations(_options(context.settings))
 
 
 def finish(context: Context) -> None:
@@ -162,9 +172,11 @@ def summary(context: Context) -> dict[str, Any]:
 
     found = dictionary.open_dictionary(context.path(dictionary.STORE))
     notes = []
-    iterations = len(found.history)
-    if iterations >= context.settings.max_iterations:
-        notes.append(f"stopped after max_iterations = {iterations}")
+    settings, iterations = context.settings, len(found.history)
+    if iterations >= settings.max_iterations > 1:
+        before, after = found.history[settings.max_iterations - 2 : settings.max_iterations, 1]
+        if before - after >= settings.least_decrease * abs(after):
+            notes.append(f"not settled within max_iterations = {settings.max_iterations}")
     if unused := int((found.explained <= 0).sum()):
         notes.append(
             f"{unused} atoms are not used: lower n_atoms or regularization, and mark large artifacts as bad"
