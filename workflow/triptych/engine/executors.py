@@ -33,6 +33,9 @@ THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
 )
 
+M_MMAP_THRESHOLD = -3  # malloc.h
+LARGE_BLOCK = 2**20
+
 
 class Executor(Protocol):
     """Runs calls on workers."""
@@ -43,12 +46,25 @@ class Executor(Protocol):
 
 
 def one_native_thread() -> AbstractContextManager[Any]:
-    """BLAS and OpenMP run one thread per worker: a sum's order must not depend on the machine."""
+    """BLAS and OpenMP run one thread per worker: a sum's order must not depend on the machine. Memory stays flat."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
+    _return_large_blocks()
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1)
+
+
+def _return_large_blocks() -> None:
+    """Let the GNU C library give arrays of a megabyte or more back to the system when they are freed.
+
+    Left alone it raises that size as arrays are freed, and a long run of many chunks keeps ever more of the pieces.
+    """
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 class _Inline:
