@@ -12,7 +12,7 @@ from triptych.steps.cloud_quality import Drawn, Recording, draw, judge_masks
 if TYPE_CHECKING:
     from triptych.readers.events import EventFile, Finding
     from triptych.readers.panel import Described
-    from triptych.steps.import_cloud import ImportCloudSettings
+    from triptych.steps.cloud_settings import ImportCloudSettings
 
 TRANSFORM_NAMES = ("logical", "logicle", "asinh", "arcsinh", "log10", "biex")
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from triptych.steps.cloud_settings import MASKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,12 +18,10 @@ if TYPE_CHECKING:
     from triptych.quantization.quality import Rule
     from triptych.readers.events import EventFile
     from triptych.readers.panel import Described
-    from triptych.steps.import_cloud import ImportCloudSettings
+    from triptych.steps.cloud_settings import ImportCloudSettings
 
     Array = NDArray[np.float64]
 
-MaskName = Literal["margin", "doublet", "debris", "dead", "drift"]
-MASKS: tuple[MaskName, ...] = ("margin", "doublet", "debris", "dead", "drift")
 LOOKED_AT = 50_000
 SEED = 0
 

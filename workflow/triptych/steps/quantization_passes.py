@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from triptych.engine.step import Kind, Settings
 from triptych.errors import InputError
-from triptych.steps.cloud_quality import MASKS
+from triptych.steps.cloud_settings import MASKS
 from triptych.steps.described_rows import Rows
 
 if TYPE_CHECKING:
