@@ -6,6 +6,9 @@ its own (its last version does not run on current NumPy), made at the first run 
 told apart. The objective of both codes is computed from the residual. Whole tables are printed, one JSON line last.
 
 Usage: python benchmarks/encode.py [--seconds 60 300] [--repeats 5] [--peer PYTHON] [--file FIXED.npz]
+       [--memory 600 14400]    peak memory of learn-atoms and encode-signal instead, for recordings of so many seconds
+       [--workers 1 2]    CPU and wall time of encode-signal instead, on --seconds of signal, for these numbers of workers
+       [--warm-start DEVICE]    coding with and without a warm start by torch on cpu or cuda:0 instead, on --seconds of signal
        FIXED.npz holds X (channels, samples) and D_init (atoms, channels + length) [and reg = lambda in the unit of X]
 """
 
@@ -200,6 +203,108 @@ def fixed(path: Path) -> tuple[tuple[Array, Array, Array], float | None]:
     return (signal / signal.std(), spatial, temporal), penalty
 
 
+CHILD = """
+import json, resource, sys, time
+from pathlib import Path
+from triptych.engine.run import run_step
+from triptych.steps import encode_signal, learn_atoms
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+small, large, out, workers = sys.argv[1:]
+settings = {"n_atoms": 10, "max_iterations": 3, "exchanges": 1}
+for name in (small, large):
+    before, folder = peak(), Path(out) / name
+    source = {"signal": folder / "signal.zarr"}
+    run_step(learn_atoms.STEP, source, folder / "atoms", settings, kind="signal", workers=int(workers))
+    wall, cpu = time.perf_counter(), time.process_time()
+    source["dictionary"] = folder / "atoms"
+    run_step(encode_signal.STEP, source, folder / "code", {}, kind="signal", workers=int(workers))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+print(json.dumps([before, peak(), wall, cpu]))
+"""
+
+
+def on_disk(folder: Path, seconds: float) -> None:
+    """A planted recording as a signal store, written chunk by chunk."""
+    from triptych.stores import signal
+
+    chunk, samples = round(60 * RATE), round(seconds * RATE)
+    signal.create_arrays(folder / "signal.zarr", CHANNELS, 0, samples, chunk)
+    for start in range(0, samples, chunk):
+        piece, *_ = planted(60, start // chunk)
+        signal.write_chunk(
+            folder / "signal.zarr", start, piece[:, : samples - start].astype(np.float32), None
+        )
+    names = tuple(f"E{i}" for i in range(CHANNELS))
+    known = {
+        "sampling_rate_hz": RATE, "samples": samples, "names": names, "types": ("eeg",) * CHANNELS, "units": ("V",) * CHANNELS,
+        "positions": np.full((CHANNELS, 3), np.nan), "scales": {"eeg": 1.0}, "bad_spans": np.empty((0, 2)), "raw_rate_hz": RATE,
+        "high_pass_hz": 0.0, "low_pass_hz": 0.0, "notch_hz": 0.0, "eeg_reference": "as_recorded", "maxfiltered": False,
+        "rank": CHANNELS,
+    }  # fmt: skip
+    for name in ("reference_names", "reference_types", "bad_channels", "projections"):
+        known[name] = ()
+    signal.write_attributes(folder / "signal.zarr", signal.SignalInfo(**known))
+
+
+def child(seconds: float, workers: int) -> list[float]:
+    """Peak before and after a recording in a process that has done a small one, wall and CPU time of its coding."""
+    with tempfile.TemporaryDirectory() as out:
+        on_disk(Path(out) / "small", 60)
+        on_disk(Path(out) / "large", seconds)
+        command = [sys.executable, "-c", CHILD, "small", "large", out, str(workers)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: list[float] = json.loads(done.stdout)
+    return found
+
+
+def memory(lengths: Sequence[float]) -> None:
+    """Peak memory of learning and coding recordings of several lengths."""
+    print(f"learn-atoms and encode-signal, {CHANNELS} channels at {RATE:g} Hz")
+    print(f"{'seconds':>9} {'peak MiB':>9} {'above a minute MiB':>19}")
+    found = {}
+    for seconds in lengths:
+        before, peak, *_ = child(seconds, 1)
+        found[f"{seconds:g}"] = [round(peak, 1), round(peak - before, 1)]
+        print(f"{seconds:9g} {peak:9.1f} {peak - before:19.1f}", flush=True)
+    peaks = [peak for peak, _ in found.values()]
+    print(json.dumps({"peak_mib": found, "longest_over_shortest": round(peaks[-1] / peaks[0], 4)}))
+
+
+def scaling(seconds: float, workers: Sequence[int], repeats: int) -> None:
+    """CPU and wall time of coding by several numbers of workers, interleaved."""
+    runs: dict[int, list[list[float]]] = {w: [] for w in workers}
+    for _ in range(repeats):
+        for w in workers:
+            runs[w].append(child(seconds, w)[2:])
+    print(
+        f"encode-signal, {seconds:g} s\n{'workers':>8} {'wall s':>8} {'CPU s':>8} {'wall, of first':>15} {'CPU, of first':>14}"
+    )
+    found = {}
+    for w, rows in runs.items():
+        wall, cpu = (statistics.median(row[i] for row in rows) for i in (0, 1))
+        ratios = [
+            statistics.median(row[i] / base[i] for row, base in zip(rows, runs[workers[0]], strict=True))
+            for i in (0, 1)
+        ]
+        found[str(w)] = [round(x, 4) for x in (wall, cpu, *ratios)]
+        print(f"{w:8d} {wall:8.2f} {cpu:8.2f} {ratios[0]:15.3f} {ratios[1]:14.3f}")
+    print(json.dumps({"workers": found}))
+
+
+def warm(options: argparse.Namespace) -> None:
+    """Coding with and without a warm start, with atoms cut from the signal and with those planted in it."""
+    import warm_start
+
+    found = {}
+    for seconds in options.seconds:
+        signal, *planted_atoms = planted(seconds, 0)
+        for name, atoms in (("cut", windows_of(signal, 0)), ("planted", planted_atoms)):
+            label = f"{seconds:g} s, atoms {name}"
+            found[label] = warm_start.compare(label, (signal, *atoms), RATE, options)
+    print(json.dumps(found))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -211,7 +316,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tolerance", type=float, default=1e-2)
     parser.add_argument("--peer", type=Path)
     parser.add_argument("--file", type=Path)
+    parser.add_argument("--memory", type=float, nargs="+", default=[])
+    parser.add_argument("--workers", type=int, nargs="+", default=[])
+    parser.add_argument("--warm-start", metavar="DEVICE")
     options = parser.parse_args(arguments)
+    if options.warm_start:
+        warm(options)
+        return
+    if options.memory:
+        memory(options.memory)
+        return
+    if options.workers:
+        scaling(options.seconds[-1], options.workers, options.repeats)
+        return
     began = time.perf_counter()
     small, *_ = planted(20, 9)
     ours(small, *windows_of(small, 9), 4.0, 1e-2)

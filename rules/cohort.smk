@@ -58,6 +58,25 @@ rule quantize_cohort:
         " --out results/cohort/{wildcards.kind}/quantize_cohort --config {CONFIG} --kind {wildcards.kind} --expect {params.settings} --workers {threads} 2> {log:q}"
 
 
+rule learn_cohort_atoms:
+    input:
+        unpack(named_inputs("learn_cohort_atoms")),
+    output:
+        "results/cohort/{kind}/learn_cohort_atoms/manifest.json",
+    log:
+        "logs/cohort/{kind}/learn_cohort_atoms.log",
+    benchmark:
+        "benchmarks/cohort/{kind}/learn_cohort_atoms.tsv"
+    threads: 1
+    params:
+        settings=settings_digest("learn_cohort_atoms"),
+    message:
+        "learn-cohort-atoms {wildcards.kind}"
+    shell:
+        "triptych step learn-cohort-atoms --inputs-from .triptych/inputs/{wildcards.kind}/learn_cohort_atoms.tsv"
+        " --out results/cohort/{wildcards.kind}/learn_cohort_atoms --config {CONFIG} --kind {wildcards.kind} --expect {params.settings} --workers {threads} 2> {log:q}"
+
+
 rule compare_samples:
     input:
         unpack(named_inputs("compare_samples")),

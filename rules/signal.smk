@@ -20,6 +20,25 @@ rule import_signal:
         " --out results/{wildcards.sample}/import_signal --config {CONFIG} --sample {wildcards.sample} --expect {params.settings} --workers {threads} 2> {log:q}"
 
 
+rule choose_atoms:
+    input:
+        unpack(named_inputs("choose_atoms")),
+    output:
+        "results/{sample}/choose_atoms/manifest.json",
+    log:
+        "logs/{sample}/choose_atoms.log",
+    benchmark:
+        "benchmarks/{sample}/choose_atoms.tsv"
+    threads: 1
+    params:
+        settings=settings_digest("choose_atoms"),
+    message:
+        "choose-atoms {wildcards.sample}"
+    shell:
+        "triptych step choose-atoms --signal {input.signal:q}"
+        " --out results/{wildcards.sample}/choose_atoms --config {CONFIG} --sample {wildcards.sample} --expect {params.settings} --workers {threads} 2> {log:q}"
+
+
 rule learn_atoms:
     input:
         unpack(named_inputs("learn_atoms")),

@@ -75,3 +75,22 @@ rule measure_objects:
     shell:
         "triptych step measure-objects --labels {input.labels:q} --image {input.image:q}"
         " --out results/{wildcards.sample}/measure_objects --config {CONFIG} --sample {wildcards.sample} --expect {params.settings} --workers {threads} 2> {log:q}"
+
+
+rule learn_textures:
+    input:
+        unpack(named_inputs("learn_textures")),
+    output:
+        "results/{sample}/learn_textures/manifest.json",
+    log:
+        "logs/{sample}/learn_textures.log",
+    benchmark:
+        "benchmarks/{sample}/learn_textures.tsv"
+    threads: 2
+    params:
+        settings=settings_digest("learn_textures"),
+    message:
+        "learn-textures {wildcards.sample}"
+    shell:
+        "triptych step learn-textures --image {input.image:q}"
+        " --out results/{wildcards.sample}/learn_textures --config {CONFIG} --sample {wildcards.sample} --expect {params.settings} --workers {threads} 2> {log:q}"

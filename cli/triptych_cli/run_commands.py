@@ -29,17 +29,35 @@ def init(
         typer.Option("--demo", help="With small synthetic recordings of all three kinds, and their truth."),
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the demo.")] = 0,
+    bids: Annotated[
+        Path | None, typer.Option("--bids", metavar="ROOT", help="With the recordings of a BIDS dataset.")
+    ] = None,
+    group_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of participants.tsv that holds the group.")
+    ] = None,
 ) -> None:
     """Make a study folder: config.yaml, a sample sheet, and with --demo the recordings."""
+    from triptych.errors import UsageError
     from triptych.steps import study_model
-    from triptych.study.init import make_study
+    from triptych.study.init import make_bids_study, make_study
 
-    rows = make_study(folder, study_model(), demo=demo, seed=seed)
+    if demo and bids is not None:
+        raise UsageError("--demo makes its own recordings; leave out --demo or --bids")
+    if group_column is not None and bids is None:
+        raise UsageError("--group-column names a column of a BIDS dataset; add --bids ROOT")
+    notes: list[str] = []
+    if bids is not None:
+        rows, notes = make_bids_study(folder, study_model(), bids, group_column)
+    else:
+        rows = make_study(folder, study_model(), demo=demo, seed=seed)
     print(f"{folder}: config.yaml and samples.tsv with {rows} samples")
+    for note in notes:
+        print(note)
+    look = "fill" if bids is None else "look through"
     print(
         f"next: triptych run -C {folder}"
         if demo
-        else f"next: fill {folder}/samples.tsv, then triptych plan -C {folder}"
+        else f"next: {look} {folder}/samples.tsv, then triptych plan -C {folder}"
     )
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,27 @@ def test_init_overwrites_nothing(study: Path) -> None:
     refused(triptych("init", study), 2, "not empty")
     refused(triptych("init", study / "config.yaml" / "below"), 2, "cannot be made")
     assert (study / "config.yaml").read_bytes() == before
+
+
+def test_init_makes_a_study_of_a_bids_dataset(write_bids: Callable[..., Path], tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_bids(root, "01")
+    (root / "participants.tsv").write_text("participant_id\tarm\nsub-01\tx\n")
+    done = triptych("init", tmp_path / "s", "--bids", root, "--group-column", "arm")
+    assert done.returncode == 0, done.stderr
+    assert "with 1 samples" in done.stdout
+    assert "group is column arm of participants.tsv" in done.stdout
+    assert (
+        "sub-01_task-tones_run-1\tsignal\t../data/sub-01/eeg/" in (tmp_path / "s" / "samples.tsv").read_text()
+    )
+    assert "1 signal" in triptych("config", "check", "-C", tmp_path / "s").stdout
+    refused(triptych("init", tmp_path / "t", "--bids", tmp_path / "none"), 3, "is not a folder")
+    refused(triptych("init", tmp_path / "t", "--bids", root / "sub-01"), 3, "its root seems to be")
+    refused(triptych("init", tmp_path / "t", "--bids", root, "--group-column", "x"), 2, "its columns are arm")
+    refused(triptych("init", tmp_path / "t", "--bids", root, "--demo"), 2, "leave out --demo or --bids")
+    refused(triptych("init", tmp_path / "t", "--group-column", "x"), 2, "add --bids")
+    refused(triptych("init", tmp_path / "s", "--bids", root), 2, "not empty")
+    assert not (tmp_path / "t").exists()
 
 
 def test_check_counts_samples_and_finds_mistakes(study: Path) -> None:

@@ -27,3 +27,39 @@ def test_intervals_of_a_rhythm_do_not_vary() -> None:
     assert found[0] == 0.0
     assert found[1] == pytest.approx(np.log(3) / np.log(2), rel=0.1)
     assert found[2] == 1.0
+
+
+def _triangle(rise: int, decay: int, ripple: float = 0.0) -> np.ndarray:
+    """A sawtooth wave: a peak at 1 between troughs at -0.5 that takes so many samples to rise and to decay."""
+    flanks = np.linspace(-0.5, 1, rise + 1), np.linspace(1, -0.5, decay + 1)[1:]
+    wave = np.concatenate([[-0.3, -0.4], *flanks, [-0.4, -0.3]])
+    wave[rise + 4] -= ripple
+    return wave
+
+
+def test_rise_and_decay_run_from_trough_to_peak_to_trough() -> None:
+    found = description.rise_decay_asymmetry(
+        np.stack([_triangle(20, 40), _triangle(40, 20), _triangle(30, 30)])
+    )
+    np.testing.assert_allclose(found, [1 / 3, -1 / 3, 0.0], atol=0.02)
+
+
+def test_a_ripple_near_the_top_is_no_trough_and_polarity_does_not_matter() -> None:
+    rippled = _triangle(20, 40, ripple=0.1)
+    found = description.rise_decay_asymmetry(np.stack([rippled, -rippled]))
+    np.testing.assert_allclose(found, 1 / 3, atol=0.02)
+
+
+def test_rise_and_decay_of_a_peak_at_the_end_and_of_nothing() -> None:
+    found = description.rise_decay_asymmetry(np.stack([np.linspace(0, 1, 50), np.zeros(50)]))
+    assert found[0] == pytest.approx((1 - 49) / 50)
+    assert found[1] == 0
+
+
+def test_sharpness_is_what_the_peak_rises_above_the_samples_beside_it() -> None:
+    wave = np.zeros((2, 30))
+    wave[0, 13:18] = [0.2, 0.5, 1.0, 0.7, 0.1]
+    wave[1] = -2 * wave[0]
+    np.testing.assert_allclose(description.sharpness(wave, 150.0), 0.4)  # 5 ms are nearest to one sample
+    np.testing.assert_allclose(description.sharpness(wave, 400.0), 0.85)  # and here to two
+    assert description.sharpness(np.zeros((1, 5)), 150.0)[0] == 0

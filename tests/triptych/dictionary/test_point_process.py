@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from triptych.dictionary import driven_rate
 from triptych.dictionary import point_process as processes
 
 SUPPORT = (0.0, 0.8)
@@ -16,7 +17,7 @@ def made(seed: int, gain: float = TRUTH[1]):
     onsets = np.sort(generator.uniform(0, 600, 150))
     if seed % 2 == 0:
         onsets = np.arange(2, 598, 4.0) + generator.uniform(-0.5, 0.5, 149)
-    times = processes.simulate(TRUTH[0], [(onsets, gain, *TRUTH[2:])], 600.0, SUPPORT, generator)
+    times = driven_rate.simulate(TRUTH[0], [(onsets, gain, *TRUTH[2:])], 600.0, SUPPORT, generator)
     return times, onsets
 
 
@@ -24,7 +25,7 @@ def test_intervals_cover_the_planted_parameters() -> None:
     covered = np.zeros(4)
     for seed in range(200):
         times, onsets = made(seed)
-        found = processes.fit(processes.problem(times, [onsets], SPANS, SUPPORT), [(0.4, 0.2)])
+        found = processes.fit(driven_rate.problem(times, [onsets], SPANS, SUPPORT), [(0.4, 0.2)])
         intervals = (
             found.baseline_interval, found.gain_interval[0], found.delay_interval[0], found.width_interval[0],
         )  # fmt: skip
@@ -36,24 +37,27 @@ def test_intervals_cover_the_planted_parameters() -> None:
 def test_the_gradient_is_that_of_the_likelihood() -> None:
     times, onsets = made(1)
     other = onsets[::3] + 0.3
-    given = processes.problem(times, [onsets, other], SPANS, SUPPORT)
+    given = driven_rate.problem(times, [onsets, other], SPANS, SUPPORT)
     theta = np.array([0.5, 0.6, 0.25, 0.06, 0.1, 0.5, 0.2])
-    _, slopes = processes._negative(given, theta)
+    _, slopes = driven_rate.negative_log_likelihood(given, theta)
     for j, slope in enumerate(slopes):
         ahead, behind = theta.copy(), theta.copy()
         ahead[j] += 1e-6
         behind[j] -= 1e-6
-        rise = processes._negative(given, ahead)[0] - processes._negative(given, behind)[0]
+        rise = (
+            driven_rate.negative_log_likelihood(given, ahead)[0]
+            - driven_rate.negative_log_likelihood(given, behind)[0]
+        )
         assert slope == pytest.approx(rise / 2e-6, rel=1e-4, abs=1e-4)
 
 
 def test_the_integral_of_the_rate_is_the_number_of_occurrences() -> None:
     # At the maximum the baseline's slope vanishes, so the rate integrates to n: the compensator is right.
     times, onsets = made(3)
-    given = processes.problem(times, [onsets], SPANS, SUPPORT)
+    given = driven_rate.problem(times, [onsets], SPANS, SUPPORT)
     found = processes.fit(given, [(0.4, 0.2)])
     theta = np.array([found.baseline, found.gain[0], found.delay[0], found.width[0]])
-    mass = processes._mass(given.drivers[0], theta[2], theta[3], SUPPORT)[0]
+    mass = driven_rate.kernel_mass(given.drivers[0], theta[2], theta[3], SUPPORT)[0]
     assert theta[0] * given.exposure + theta[1] * mass == pytest.approx(len(given.times), rel=1e-4)
     total = theta[0] * given.before + theta[1] * processes._passed(
         given, given.drivers[0], theta[2], theta[3]
@@ -63,7 +67,7 @@ def test_the_integral_of_the_rate_is_the_number_of_occurrences() -> None:
     rate = np.full(len(grid), theta[0])
     for onset in onsets:
         near = (grid >= onset) & (grid <= onset + SUPPORT[1])
-        rate[near] += theta[1] * processes._kernel(grid[near] - onset, theta[2], theta[3], SUPPORT)[0]
+        rate[near] += theta[1] * driven_rate.kernel(grid[near] - onset, theta[2], theta[3], SUPPORT)[0]
     counted = np.concatenate([[0.0], np.cumsum(np.diff(grid) * (rate * good)[1:])])
     np.testing.assert_allclose(total, counted[np.searchsorted(grid, given.times)], atol=0.1)
 
@@ -73,8 +77,8 @@ def test_two_kinds_are_told_apart() -> None:
     first = np.sort(generator.uniform(0, 900, 250))
     second = first + 0.3
     drivers = [(first, 0.5, 0.2, 0.04), (second, 0.0, 0.4, 0.05)]
-    times = processes.simulate(0.3, drivers, 900.0, SUPPORT, generator)
-    given = processes.problem(times, [first, second], np.array([[0.0, 900.0]]), SUPPORT)
+    times = driven_rate.simulate(0.3, drivers, 900.0, SUPPORT, generator)
+    given = driven_rate.problem(times, [first, second], np.array([[0.0, 900.0]]), SUPPORT)
     found = processes.fit(given, [(0.2, 0.1), (0.2, 0.1)])
     assert found.gain_interval[0, 0] > 0.2
     assert found.gain[1] < 0.15
@@ -83,10 +87,10 @@ def test_two_kinds_are_told_apart() -> None:
 
 def test_rescaled_intervals_show_what_the_model_lacks() -> None:
     times, onsets = made(7)
-    good = processes.fit(processes.problem(times, [onsets], SPANS, SUPPORT), [(0.3, 0.1)])
+    good = processes.fit(driven_rate.problem(times, [onsets], SPANS, SUPPORT), [(0.3, 0.1)])
     assert good.rescaled[1] > 0.01
     regular = np.arange(0.5, 600.0, 0.8)
-    bad = processes.fit(processes.problem(regular, [onsets], SPANS, SUPPORT), [(0.3, 0.1)])
+    bad = processes.fit(driven_rate.problem(regular, [onsets], SPANS, SUPPORT), [(0.3, 0.1)])
     assert bad.rescaled[1] < 1e-6
 
 
@@ -94,7 +98,7 @@ def test_nothing_driven_gives_no_delay_and_wide_intervals() -> None:
     generator = np.random.default_rng(8)
     times = np.sort(generator.uniform(0, 600, 3))
     found = processes.fit(
-        processes.problem(times, [np.array([700.0])], np.array([[0.0, 600.0]]), SUPPORT), [(0.2, 0.1)]
+        driven_rate.problem(times, [np.array([700.0])], np.array([[0.0, 600.0]]), SUPPORT), [(0.2, 0.1)]
     )
     assert found.gain[0] == 0
     assert np.isnan(found.delay[0])
@@ -105,6 +109,6 @@ def test_nothing_driven_gives_no_delay_and_wide_intervals() -> None:
 
 def test_an_empty_support_or_no_good_time_is_an_error() -> None:
     with pytest.raises(ValueError, match="no support"):
-        processes.problem(np.array([1.0]), [np.array([0.5])], SPANS, (0.5, 0.5))
+        driven_rate.problem(np.array([1.0]), [np.array([0.5])], SPANS, (0.5, 0.5))
     with pytest.raises(ValueError, match="no good time"):
-        processes.problem(np.array([1.0]), [np.array([0.5])], np.empty((0, 2)), SUPPORT)
+        driven_rate.problem(np.array([1.0]), [np.array([0.5])], np.empty((0, 2)), SUPPORT)

@@ -55,8 +55,15 @@ def test_what_is_no_dictionary_is_refused(tmp_path: Path) -> None:
 def test_activations_come_back(tmp_path: Path) -> None:
     path = tmp_path / "activations.parquet"
     dictionary.write_activations(
-        path, np.array([1, 0], np.int32), np.array([30, 60]), np.array([2.0, 1.5]), 150.0, np.array([4, 7])
+        path,
+        np.array([1, 0], np.int32),
+        np.array([30, 60]),
+        np.array([2.0, 1.5]),
+        np.array([2.5, 0.0]),
+        150.0,
+        np.array([4, 7]),
     )
     found = dictionary.read_activations(path)
+    assert found.columns["amplitude_unbiased"].tolist() == [2.5, 0.0]
     assert found.columns["time_s"].tolist() == [0.2, 0.4]
     assert found.attributes == {"sampling_rate_hz": 150.0, "peaks": [4, 7]}

@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from triptych.dictionary.front import Learned, encode, learn
+    from triptych.dictionary.textures.front import Textures, encode_image, learn_textures
 
-__all__ = ["Learned", "encode", "learn"]
+__all__ = ["Learned", "Textures", "encode", "encode_image", "learn", "learn_textures"]
 
-_HOMES = {"Learned": "front", "encode": "front", "learn": "front"}
+_HOMES = {
+    "Learned": "front",
+    "encode": "front",
+    "learn": "front",
+    "Textures": "textures.front",
+    "encode_image": "textures.front",
+    "learn_textures": "textures.front",
+}
 
 
 def __getattr__(name: str) -> Any:

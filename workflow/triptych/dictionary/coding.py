@@ -87,6 +87,7 @@ class Chunks:
 
 
 Run = Callable[[list[Window]], Iterable[Coded]]
+Warm = Callable[[list[Window]], list[Window]]
 
 
 def windows(chunks: Chunks, spans: Sequence[tuple[int, int]], events: Events) -> list[Window]:
@@ -94,8 +95,8 @@ def windows(chunks: Chunks, spans: Sequence[tuple[int, int]], events: Events) ->
     return [Window(start, stop, events.between(*chunks.reach(start, stop))) for start, stop in spans]
 
 
-def sweep(chunks: Chunks, events: Events, run: Run) -> tuple[Events, int, bool]:
-    """Code even chunks, odd chunks and borders once.
+def sweep(chunks: Chunks, events: Events, run: Run, warm: Warm | None = None) -> tuple[Events, int, bool]:
+    """Code even chunks, odd chunks and borders once; ``warm`` as in ``code``.
 
     Returns
     -------
@@ -104,7 +105,7 @@ def sweep(chunks: Chunks, events: Events, run: Run) -> tuple[Events, int, bool]:
     updates, settled = 0, True
     for colour in (0, 1):
         spans = [chunks.core(i) for i in range(colour, len(chunks), 2)]
-        events, changed, _ = _replace(chunks, events, spans, run)
+        events, changed, _ = _replace(chunks, events, spans, run, warm)
         updates += changed
     events, changed, settled = _replace(
         chunks, events, [chunks.border(i) for i in range(len(chunks) - 1)], run
@@ -113,11 +114,12 @@ def sweep(chunks: Chunks, events: Events, run: Run) -> tuple[Events, int, bool]:
 
 
 def _replace(
-    chunks: Chunks, events: Events, spans: list[tuple[int, int]], run: Run
+    chunks: Chunks, events: Events, spans: list[tuple[int, int]], run: Run, warm: Warm | None = None
 ) -> tuple[Events, int, bool]:
     if not spans:
         return events, 0, True
-    coded = list(run(windows(chunks, spans, events)))
+    found = windows(chunks, spans, events)
+    coded = list(run(warm(found) if warm else found))
     kept = events
     for start, stop in spans:
         kept = kept.outside(start, stop)
@@ -125,7 +127,9 @@ def _replace(
     return join([kept, *(part.events for part in coded)]), updates, all(map(chunks.settled, coded))
 
 
-def code(chunks: Chunks, run: Run, events: Events | None = None) -> tuple[Events, int]:
+def code(
+    chunks: Chunks, run: Run, events: Events | None = None, warm: Warm | None = None
+) -> tuple[Events, int]:
     """Code a recording to the tolerance of the model behind ``run``.
 
     Parameters
@@ -133,6 +137,7 @@ def code(chunks: Chunks, run: Run, events: Events | None = None) -> tuple[Events
     chunks : how the recording is cut.
     run : codes windows, in any order, results in the order of the windows.
     events : activations to begin from.
+    warm : gives the chunks of one colour activations to begin from, at the first sweep, e.g. ``warm_start.begin``.
 
     Returns
     -------
@@ -145,8 +150,8 @@ def code(chunks: Chunks, run: Run, events: Events | None = None) -> tuple[Events
     """
     events = no_events() if events is None else events
     total = 0
-    for _ in range(MAX_SWEEPS):
-        events, updates, settled = sweep(chunks, events, run)
+    for number in range(MAX_SWEEPS):
+        events, updates, settled = sweep(chunks, events, run, warm if number == 0 else None)
         total += updates
         if settled:
             return events, total

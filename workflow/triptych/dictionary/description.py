@@ -1,9 +1,9 @@
-"""What an atom is like: spectrum, duration, extent over the sensors.
+"""What an atom is like: spectrum, duration, shape of its waveform, extent over the sensors.
 
 References
 ----------
 Hoyer: Non-negative matrix factorization with sparseness constraints, JMLR 2004 (focality).
-Cole, Voytek: Brain oscillations and the importance of waveform shape, Trends Cogn. Sci. 2017 (asymmetry of peaks).
+Cole, Voytek: Brain oscillations and the importance of waveform shape, Trends Cogn. Sci. 2017 (asymmetries, sharpness).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from triptych.dictionary.events import Floats
 
 PADDING = 8
 TAIL = 0.05
+SHARPNESS_S = 0.005
 
 
 def spectra(temporal: Floats, sampling_rate_hz: float) -> tuple[Floats, Floats]:
@@ -71,6 +72,57 @@ def peak_asymmetry(temporal: Floats) -> Floats:
     high, low = np.maximum(temporal.max(axis=1), 0), np.maximum(-temporal.min(axis=1), 0)
     asymmetry: Floats = (high - low) / np.maximum(high + low, 1e-300)
     return asymmetry
+
+
+def rise_decay_asymmetry(temporal: Floats) -> Floats:
+    """(decay - rise) / (decay + rise) of the largest excursion, in [-1, 1], (K,): positive where it rises faster than it decays.
+
+    Rise and decay are the times from the trough before the peak and to the one after it. A trough is the first minimum on
+    its side that lies below half the peak, so ripples near the top are none; without one, the waveform's end. Peaks and
+    troughs are placed between samples by parabolas. Polarity does not matter: the excursion is taken as positive.
+    """
+    asymmetry = np.zeros(len(temporal))
+    for k, wave in enumerate(temporal):
+        peak = int(np.abs(wave).argmax())
+        upright = wave * np.sign(wave[peak])
+        if upright[peak] > 0:
+            top = _vertex(upright, peak)
+            rise = top + _trough(upright[: peak + 1][::-1]) - peak
+            decay = _trough(upright[peak:]) + peak - top
+            asymmetry[k] = (decay - rise) / (decay + rise)
+    return asymmetry
+
+
+def _trough(falling: Floats) -> float:
+    """Samples from the peak at the start of a flank to its trough."""
+    for i in range(1, len(falling) - 1):
+        if falling[i] < 0.5 * falling[0] and falling[i] <= falling[i + 1] and falling[i] < falling[i - 1]:
+            return _vertex(falling, i)
+    return float(max(1, len(falling) - 1))
+
+
+def _vertex(wave: Floats, at: int) -> float:
+    """Where the parabola through an extremum and its neighbours has its vertex."""
+    if not 0 < at < len(wave) - 1:
+        return float(at)
+    left, middle, right = wave[at - 1 : at + 2]
+    bend = left - 2 * middle + right
+    return at + (float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5)) if bend else 0.0)
+
+
+def sharpness(temporal: Floats, sampling_rate_hz: float) -> Floats:
+    """Mean |difference| between the largest excursion and the samples 5 ms on either side, relative to the excursion, (K,).
+
+    The samples are those nearest to 5 ms and at least one away; beyond the waveform's end there is nothing to compare with.
+    """
+    away = max(1, round(SHARPNESS_S * sampling_rate_hz))
+    found = np.zeros(len(temporal))
+    for k, wave in enumerate(temporal):
+        peak = int(np.abs(wave).argmax())
+        beside = [wave[i] for i in (peak - away, peak + away) if 0 <= i < len(wave)]
+        if wave[peak] != 0 and beside:
+            found[k] = np.abs(wave[peak] - np.array(beside)).mean() / abs(wave[peak])
+    return found
 
 
 def interval_variation(samples: list[np.ndarray]) -> Floats:

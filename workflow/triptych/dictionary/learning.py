@@ -49,6 +49,7 @@ class Options:
     least_decrease : relative decrease of F in one iteration below which learning stops.
     seed : of the first atoms.
     edits : False forbids the replacement and moving of atoms.
+    penalty : lambda itself; overrides ``regularization``.
     exchanges : most exchanges that are tried once the atoms have settled (see ``exchange``).
     """
 
@@ -60,6 +61,7 @@ class Options:
     seed: int = 0
     edits: bool = True
     exchanges: int = 24
+    penalty: float | None = None
 
 
 def start(passes: Passes, options: Options, atoms: tuple[Floats, Floats] | None = None) -> State:
@@ -85,7 +87,7 @@ def start(passes: Passes, options: Options, atoms: tuple[Floats, Floats] | None 
     else:
         spatial, temporal = (np.ascontiguousarray(part, dtype=np.float64) for part in atoms)
     largest = passes.largest_correlation(spatial, temporal)
-    penalty = options.regularization * largest
+    penalty = options.regularization * largest if options.penalty is None else options.penalty
     if atoms is None:
         nothing = Atoms(spatial[:0], temporal[:0], no_events())
         spatial, temporal = _grow(passes, nothing, options, penalty)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from triptych.dictionary.events import Events, Floats, events_of
 from triptych.dictionary.gram import correlate, gram
 
-UPDATES_PER_POSITION = 2000
+UPDATES_PER_POSITION = 20_000
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,13 @@ def gradient(
 
 
 def code_window(
-    signal: Floats, allowed: NDArray[np.bool_], start: int, events: Events, model: Model
+    signal: Floats,
+    allowed: NDArray[np.bool_],
+    start: int,
+    events: Events,
+    model: Model,
+    *,
+    refit: bool = False,
 ) -> Coded:
     """Code one window to the tolerance, activations beyond its borders held as they are.
 
@@ -223,6 +229,8 @@ def code_window(
     start : sample of the recording at which the window starts.
     events : activations to begin from inside the window, and those that hold within L - 1 samples outside it.
     model : atoms, penalty and tolerance.
+    refit : fit the amplitudes of the activations given, and of no others, without the penalty, which undoes its shrinkage. Where
+        activations of like atoms crowd, least squares settle slowly: the descent then ends at its limit, short of the minimum.
 
     Raises
     ------
@@ -230,14 +238,16 @@ def code_window(
         The descent did not settle, which only signals that are not finite bring about.
     """
     beta, activation = gradient(signal, allowed, start, events, model)
+    if refit:
+        beta[activation == 0] = np.inf
     width = beta.shape[1]
     norms = model.norms
     inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
     limit = UPDATES_PER_POSITION * width
     updates, low, high = _descend(
-        beta, activation, model.gram, inverse, model.penalty, model.tolerance, limit
+        beta, activation, model.gram, inverse, 0.0 if refit else model.penalty, model.tolerance, limit
     )
-    if updates >= limit:
+    if updates >= limit and not refit:
         raise ValueError(
             f"coding did not settle within {limit} updates: check the signal for values not finite"
         )

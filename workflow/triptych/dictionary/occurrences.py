@@ -46,12 +46,12 @@ def occurrences(
         if len(sample):
             strong = amplitude >= least_amplitude * np.percentile(amplitude, STRONG_PERCENTILE)
             sample, amplitude = sample[strong], amplitude[strong]
-        kept = _strongest(sample, amplitude, merge_samples)
+        kept = strongest(sample, amplitude, merge_samples)
         found.append((sample[kept], amplitude[kept]))
     return found
 
 
-def _strongest(sample: NDArray[np.int64], amplitude: Floats, apart: float) -> NDArray[np.bool_]:
+def strongest(sample: NDArray[np.int64], amplitude: Floats, apart: float) -> NDArray[np.bool_]:
     """Keep the strongest, drop what is nearer than ``apart``, go on with the next; samples are sorted."""
     kept = np.zeros(len(sample), dtype=bool)
     free = np.ones(len(sample), dtype=bool)

@@ -59,10 +59,12 @@ def read_window(recording: Recording, length: int, start: int, stop: int) -> tup
     return np.where(good, signal, 0.0), coding.allowed_positions(good, length)
 
 
-def code_window(recording: Recording, model: lgcd.Model, window: Window) -> lgcd.Coded:
+def code_window(
+    recording: Recording, model: lgcd.Model, window: Window, *, refit: bool = False
+) -> lgcd.Coded:
     """``lgcd.code_window`` on a recording."""
     signal, allowed = read_window(recording, model.length, window.start, window.stop)
-    return lgcd.code_window(signal, allowed, window.start, window.events, model)
+    return lgcd.code_window(signal, allowed, window.start, window.events, model, refit=refit)
 
 
 def _statistics(recording: Recording, n_atoms: int, length: int, window: Window) -> statistics.Statistics:
@@ -155,10 +157,17 @@ class Passes:
         """The smallest penalty at which no atom is used (lambda_max)."""
         return max(self.mapper(partial(_largest, self.recording, spatial, temporal), self.spans))
 
-    def code(self, model: lgcd.Model, events: Events | None = None) -> tuple[Events, int]:
-        return coding.code(
-            self.chunks, lambda found: self.mapper(partial(code_window, self.recording, model), found), events
-        )
+    def code(
+        self,
+        model: lgcd.Model,
+        events: Events | None = None,
+        *,
+        refit: bool = False,
+        warm: coding.Warm | None = None,
+    ) -> tuple[Events, int]:
+        """The code, or with ``refit`` the amplitudes that fit best on the support of ``events``, and the number of updates."""
+        work = partial(code_window, self.recording, model, refit=refit)
+        return coding.code(self.chunks, lambda found: self.mapper(work, found), events, warm)
 
     def statistics(self, events: Events, n_atoms: int) -> statistics.Statistics:
         work = partial(_statistics, self.recording, n_atoms, self.chunks.length)

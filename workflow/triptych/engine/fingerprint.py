@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,10 @@ class RawDigests:
         self._changed = False
 
     def of(self, files: Sequence[Path], base: Path) -> str:
-        """Digest over the sorted (name relative to ``base``, sha256 of content) of some files."""
-        return digest(sorted([file.relative_to(base).as_posix(), self._of_file(file)] for file in files))
+        """Digest over the sorted (name relative to ``base``, sha256 of content) of some files, also above ``base``."""
+        return digest(
+            sorted([Path(os.path.relpath(file, base)).as_posix(), self._of_file(file)] for file in files)
+        )
 
     def _of_file(self, file: Path) -> str:
         state = file.stat()

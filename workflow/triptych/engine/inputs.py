@@ -101,8 +101,8 @@ def _resolve(step: Step, entry: Input, path: Path, kind: Kind | None, raw: RawDi
     if not {"step", "output_digest"} <= manifest.keys():
         raise InputError(f"{folder / MANIFEST} is damaged; triptych resume --verify makes it again")
     made = str(manifest["step"])
-    if entry.producers and made not in entry.producers.values():
-        wanted = " or ".join(sorted(set(entry.producers.values())))
+    if entry.producers and made not in entry.makers:
+        wanted = " or ".join(entry.makers)
         raise InputError(
             f"{option(entry)} {path} holds a result of {made}; {step.command} needs one of {wanted}"
         )
@@ -117,7 +117,7 @@ def _resolve(step: Step, entry: Input, path: Path, kind: Kind | None, raw: RawDi
 def _raw_store(entry: Input, path: Path, store: str | None, raw: RawDigests) -> Source:
     """A store without a manifest: foreign, or of a step that has not finished."""
     if (path / "ledger").is_dir() or (path.parent / "ledger").is_dir():
-        producer = " or ".join(sorted(set(entry.producers.values()))) or "the step that makes it"
+        producer = " or ".join(entry.makers) or "the step that makes it"
         raise InputError(
             f"{option(entry)} {path} is not finished; run {producer.replace('_', '-')} to its end first"
         )

@@ -55,6 +55,7 @@ class Input:
     help : one line for ``triptych step STEP --help``.
     store : file or folder inside the result folder of the producing step, e.g. ``"cloud.zarr"``; None for raw files.
     producers : per kind of sample, the step that makes it, e.g. ``{"cloud": "import_cloud"}``; empty for raw files.
+    alternatives : per kind, another step that makes it; a study takes the first of the two that it wants.
     required : False for an input that the study may leave out.
     many : True for an input of a cohort step: one per sample, given by ``--inputs-from FILE``.
     sheet : for a raw input, the column of the sample sheet that names it (``"path"``, ``"probability"``, ...).
@@ -68,11 +69,17 @@ class Input:
     store: str | None = None
     producers: Mapping[Kind, str] = field(default_factory=dict)
     stores: Mapping[Kind, str] = field(default_factory=dict)
+    alternatives: Mapping[Kind, str] = field(default_factory=dict)
     required: bool = True
     many: bool = False
     sheet: str | None = None
     files: Callable[[Path], Sequence[Path]] | None = None
     when: Callable[[Any, Mapping[str, str]], bool] | None = None
+
+    @property
+    def makers(self) -> list[str]:
+        """Every step that may make it."""
+        return sorted({*self.producers.values(), *self.alternatives.values()})
 
     def store_for(self, kind: Kind | None) -> str | None:
         """Name of the store for samples of this kind (``stores`` where it differs by kind, else ``store``)."""
@@ -235,6 +242,7 @@ class Step:
         report.html; it is in no digest, and is made again whenever the step is asked for.
     devices : ``("cpu",)`` or ``("cpu", "cuda")``.
     least_samples : for a cohort step, the fewest samples with which it means something.
+    wanted : asked with the settings of the whole study whether the step takes part in it; typed by hand it always runs.
     """
 
     name: str
@@ -253,6 +261,7 @@ class Step:
     render: Callable[[Context], None] | None = None
     devices: tuple[str, ...] = ("cpu",)
     least_samples: int = 1
+    wanted: Callable[[Any], bool] | None = None
 
     @property
     def command(self) -> str:

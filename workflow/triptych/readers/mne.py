@@ -1,6 +1,7 @@
 """MEG and EEG recordings through mne: FIF (split too), EDF+ / BDF, EEGLAB, BrainVision, read chunk by chunk.
 
-What mne raises becomes an ``InputError``, what it warns of a note; nothing is loaded before it is asked for.
+Those in a BIDS dataset are opened through mne-bids, so that the files beside them are heard. What mne raises becomes an
+``InputError``, what it warns of a note; nothing is loaded before it is asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.errors import InputError
+from triptych.readers import bids
 from triptych.readers.montage import montage_positions
+from triptych.readers.recording_files import recording_files
 
 SUFFIXES = (".fif", ".fif.gz", ".edf", ".bdf", ".set", ".vhdr")
 BRAIN = ("mag", "grad", "eeg", "seeg", "ecog", "dbs")
@@ -46,12 +49,16 @@ class Header:
     names, types : of all channels; types are mne's (``"mag"``, ``"grad"``, ``"eeg"``, ``"eog"``, ``"stim"``, ...).
     positions : (channels, 3) metres, NaN where the file has none.
     bad_channels : as marked in the file.
-    events : annotations and pulses of the trigger channel, by onset.
+    events : annotations and pulses of the trigger channel, by onset; in a BIDS dataset those of its events.tsv.
     bad_spans : annotations that begin with BAD; boundaries between joined pieces have no duration.
     high_pass_hz, low_pass_hz : of the recording itself.
     projections : names of the signal-space projections in the file.
     maxfiltered : whether signal-space separation was applied.
     notes : what the reader decided or was warned of.
+    locations : (channels, 12) mne's ``loc`` with ``positions`` in its first three columns, NaN where unknown.
+    coil_types : mne's code of each channel's sensor.
+    device_to_head : (4, 4) from the frame of the MEG device to that of the head; NaN where the file has none.
+    head_sphere : (4,) centre and radius (m, head frame) of the sphere through the digitised head; NaN without one.
     """
 
     sampling_rate_hz: float
@@ -67,6 +74,10 @@ class Header:
     projections: tuple[str, ...]
     maxfiltered: bool
     notes: tuple[str, ...]
+    locations: NDArray[np.float64]
+    coil_types: tuple[int, ...]
+    device_to_head: NDArray[np.float64]
+    head_sphere: NDArray[np.float64]
 
     def of(self, kinds: tuple[str, ...]) -> list[int]:
         """Numbers of the channels of these types, in the order of the file."""
@@ -84,8 +95,8 @@ def open_raw(path: Path, *, project: bool) -> tuple[Any, list[str]]:
     InputError
         The file is missing, empty, truncated, of an unknown format, or lacks a file that belongs to it.
     """
-    state = path.stat() if path.is_file() else None
-    key = (path, project, state.st_mtime_ns if state else 0, state.st_size if state else 0)
+    states = [file.stat() for file in (path, *bids.sidecars(path)) if file.is_file()]
+    key = (path, project, *((state.st_mtime_ns, state.st_size) for state in states))
     if getattr(_opened, "key", None) != key:
         _opened.value = _open(path, project)
         _opened.key = key
@@ -101,6 +112,7 @@ def _open(path: Path, project: bool) -> tuple[Any, list[str]]:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; {COPY_AGAIN}")
     _check_companions(path)
+    bids.check_sidecars(path)
     import mne
 
     readers = {
@@ -112,21 +124,27 @@ def _open(path: Path, project: bool) -> tuple[Any, list[str]]:
         ".vhdr": mne.io.read_raw_brainvision,
     }
     options: dict[str, Any] = {"allow_maxshield": "yes"} if path.suffix in (".fif", ".gz") else {}
+    in_dataset = bids.place_of(path) is not None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            raw = readers[path.suffix.lower()](path, preload=False, verbose="WARNING", **options)
+            if in_dataset:
+                raw = bids.read_raw(path, **options)
+            else:
+                raw = readers[path.suffix.lower()](path, preload=False, verbose="WARNING", **options)
             if project and raw.info["projs"]:
                 raw.apply_proj(verbose="ERROR")
         except (
             Exception
         ) as error:  # mne raises whatever its parsers meet; the user needs the file and the reason
+            remedy = bids.REMEDY if in_dataset else COPY_AGAIN
             raise InputError(
-                f"{path} cannot be read as a recording ({_sentence(error)}); {COPY_AGAIN}"
+                f"{path} cannot be read as a recording ({_sentence(error)}); {remedy}"
             ) from error
-    said = list(dict.fromkeys(_sentence(warning.message) for warning in caught))
+    remarks = [bids.remark(path, warning.message) for warning in caught]
+    said = list(dict.fromkeys(_sentence(remark) for remark in remarks if remark))
     for sentence in said:
-        if TRUNCATION.search(sentence):
+        if TRUNCATION.search(sentence) and "sidecar" not in sentence:
             raise InputError(f"{path} is truncated ({sentence}); {COPY_AGAIN}")
     _check_length(path, raw)
     return raw, said
@@ -142,34 +160,6 @@ def _check_companions(path: Path) -> None:
     missing = [file for file in recording_files(path) if not file.is_file()]
     if missing:
         raise InputError(f"{path} needs {missing[0].name} beside it, which is missing; copy both files")
-
-
-def recording_files(path: Path) -> list[Path]:
-    """All files of a recording, from the one that is named; also those that are named but missing."""
-    name = path.name
-    if name.endswith(".vhdr") and path.is_file():
-        header = path.read_text(encoding="utf-8", errors="replace")
-        stem = path.stem
-        named = re.findall(r"^(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", header, re.MULTILINE)
-        return [path, *(path.with_name(file.replace("$b", stem)) for file in dict.fromkeys(named))]
-    if name.endswith(".set") and path.is_file():
-        named = re.findall(rb"[\w .()+-]+\.(?:fdt|dat)\b", path.read_bytes()[: 1 << 20])
-        beside = path.with_suffix(".fdt")
-        return [path, beside] if beside.is_file() or named else [path]
-    if name.endswith(".fif"):
-        parts = [path]
-        bids = re.search(r"split-(\d+)_", name)
-        for number in range(1, 1000):
-            following = (
-                name.replace(bids[0], f"split-{int(bids[1]) + number:0{len(bids[1])}d}_")
-                if bids
-                else f"{path.stem}-{number}.fif"
-            )
-            if not path.with_name(following).is_file():
-                break
-            parts.append(path.with_name(following))
-        return parts
-    return [path]
 
 
 def _check_length(path: Path, raw: Any) -> None:
@@ -205,13 +195,16 @@ def read_header(path: Path, *, montage: str = "auto", project: bool = True) -> H
         As ``open_raw``, or the montage is unknown or fits no channel.
     """
     raw, said = open_raw(path, project=project)
-    notes = [f"the reader warned: {sentence}" for sentence in said]
+    described = bids.describe(path, raw)
+    notes = [*(f"the reader warned: {sentence}" for sentence in said), *described.notes]
     names = tuple(raw.ch_names)
     types = list(raw.get_channel_types())
     renamed = []
     for i, (name, kind) in enumerate(zip(names, types, strict=True)):
         word = re.match(r"[A-Za-z]+", name.removeprefix("EEG ").strip())
-        if kind in ("eeg", "misc", "bio") and word and word[0].upper() in NAMED_TYPES:
+        if described.channels or kind not in ("eeg", "misc", "bio"):
+            continue
+        if word and word[0].upper() in NAMED_TYPES:
             types[i] = NAMED_TYPES[word[0].upper()]
             renamed.append(name)
     if renamed:
@@ -221,9 +214,11 @@ def read_header(path: Path, *, montage: str = "auto", project: bool = True) -> H
     placed, note = montage_positions(path, names, types, positions, montage)
     notes += [note] if note else []
     try:
-        events, spans = _marks(raw)
+        events, spans = _marks(raw, triggers=not described.events)
     except (ValueError, RuntimeError, OSError) as error:
         raise InputError(f"the events of {path} cannot be read ({_sentence(error)}); {COPY_AGAIN}") from error
+    locations = np.array([channel["loc"][:12] for channel in raw.info["chs"]], dtype=np.float64)
+    locations[:, :3] = placed
     projections = [f"{p['desc']} ({'applied' if p['active'] else 'not applied'})" for p in raw.info["projs"]]
     return Header(
         sampling_rate_hz=float(raw.info["sfreq"]),
@@ -239,7 +234,29 @@ def read_header(path: Path, *, montage: str = "auto", project: bool = True) -> H
         projections=tuple(projections),
         maxfiltered=bool(raw.info["proc_history"]),
         notes=tuple(notes),
+        locations=locations,
+        coil_types=tuple(int(channel["coil_type"]) for channel in raw.info["chs"]),
+        device_to_head=_device_to_head(raw.info),
+        head_sphere=_head_sphere(raw.info),
     )
+
+
+def _device_to_head(info: Any) -> NDArray[np.float64]:
+    transform = info["dev_head_t"]
+    return np.full((4, 4), np.nan) if transform is None else np.array(transform["trans"], dtype=np.float64)
+
+
+def _head_sphere(info: Any) -> NDArray[np.float64]:
+    """Sphere through the digitised points of the head, those of the face left out."""
+    import mne
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            radius, center, _ = mne.bem.fit_sphere_to_headshape(info, verbose="ERROR")
+        except (RuntimeError, ValueError):
+            return np.full(4, np.nan)
+    return np.array([*center, radius], dtype=np.float64)
 
 
 def read_samples(
@@ -266,8 +283,8 @@ def read_samples(
     return np.asarray(data, dtype=np.float64)
 
 
-def _marks(raw: Any) -> tuple[list[Mark], list[Mark]]:
-    """Events and bad spans of a recording."""
+def _marks(raw: Any, *, triggers: bool) -> tuple[list[Mark], list[Mark]]:
+    """Events (with ``triggers`` also those of the trigger channels) and bad spans of a recording."""
     events: list[Mark] = []
     spans: list[Mark] = []
     last = raw.n_times / raw.info["sfreq"]
@@ -282,7 +299,7 @@ def _marks(raw: Any) -> tuple[list[Mark], list[Mark]]:
                 spans.append(Mark(begin, end - begin, mark.kind))
         elif 0 <= mark.onset_s < last:
             events.append(mark)
-    events += _triggers(raw)
+    events += _triggers(raw) if triggers else []
     events.sort(key=lambda mark: (mark.onset_s, mark.kind))
     spans.sort(key=lambda mark: (mark.onset_s, mark.kind))
     return events, spans

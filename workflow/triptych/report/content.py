@@ -26,7 +26,7 @@ KINDS = ("volume", "cloud", "signal")
 TITLES = {"volume": "Volumes", "cloud": "Clouds", "signal": "Signals"}
 FIELDS = ("group", "batch", "subject", "session")
 # Cohort steps whose results a sample's own panels show.
-SHOWN_WITH_SAMPLES = ("find_populations",)
+SHOWN_WITH_SAMPLES = ("find_populations", "learn_cohort_atoms")
 MOST_SVG_BYTES = 250_000
 MOST_FIGURE_BYTES = 6_500_000
 FINE_DPI, COARSE_DPI = 200, 100

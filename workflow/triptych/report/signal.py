@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from triptych.report import links
+from triptych.report import choice, links
 from triptych.report.panel import Panel
 from triptych.report.style import BLUE, DIVERGING, GREY, INK, LIGHT, RED, new_figure
 from triptych.stores.dictionary import Dictionary, open_dictionary, read_activations
@@ -32,13 +32,17 @@ def panels(
 ) -> list[Panel]:
     """Panels of one sample from the steps that are finished."""
     found: list[Panel] = []
-    if {"import_signal", "learn_atoms"} <= set(folders):
-        atoms = open_dictionary(folders["learn_atoms"] / "dictionary.zarr")
+    learned = next((step for step in ("learn_atoms", "learn_cohort_atoms") if step in folders), "")
+    if learned and "import_signal" in folders:
+        digest = str(manifests.get("import_signal", {}).get("output_digest", ""))
+        atoms = open_dictionary(folders[learned] / "dictionary.zarr", digest)
         info = open_signal(folders["import_signal"] / "signal.zarr").info
         found.append(_atoms_panel(sample, atoms, info, folders, manifests))
         if "encode_signal" in folders:
             found.append(_raster_panel(sample, info, folders, manifests))
         found.append(_learning_panel(sample, atoms, manifests))
+    if "choose_atoms" in folders:
+        found.append(choice.panel(sample, folders["choose_atoms"]))
     if "link_events" in folders:
         found += links.panels(sample, folders["link_events"])
     return found
@@ -55,6 +59,7 @@ def _atoms_panel(
     placed = sensor_plane(info.positions)
     kind, rows = _mapped_sensors(atoms, info, placed)
     described = _described(folders)
+    labels = list(described.get("label", ())) if described is not None else []
     figure = new_figure(18.0, 1.6 + 1.75 * -(-len(shown) // 2) + 0.9)
     grid = figure.add_gridspec(
         -(-len(shown) // 2), 7, width_ratios=[0.8, 1.7, 1.2, 0.08, 0.8, 1.7, 1.2], hspace=0.02, wspace=0.02
@@ -73,7 +78,8 @@ def _atoms_panel(
                 placed,
                 atoms.types,
             )
-        title = f"{k}" + (f" {names[k]}" if k in names else "")
+        known = names.get(k) or (labels[k] if labels and labels[k] != "unclear" else "")
+        title = f"{k} {known}".strip()
         map_axes.set_title(title, fontsize=7.5, loc="left", pad=2)
         _waveform(figure.add_subplot(grid[row, column + 1]), atoms, k, bottom=bottom, described=described)
         _spectrum(figure.add_subplot(grid[row, column + 2]), atoms, k, bottom=bottom)
@@ -87,10 +93,11 @@ def _atoms_panel(
         caption=(
             f"The {len(shown)} of {len(atoms.spatial)} atoms that explain most variance, in that order: map, waveform (unit norm, "
             f"largest excursion positive) and power spectrum. {maps} Percent: variance that the atom explains alone; /min: "
-            "occurrences per minute. Names mark the atom that meets a kind of known event best."
+            "occurrences per minute. Names mark the atom that meets a kind of known event best (of a family its strongest); other "
+            "words are labels, with their reasons in the table. Atoms of one family share a map and the shape of their waveforms."
         ),
         figure=figure,
-        table=described.head(ATOMS_SHOWN) if described is not None else None,
+        table=_shown_columns(described) if described is not None else None,
     )
 
 
@@ -116,6 +123,13 @@ def _described(folders: Mapping[str, Path]) -> pd.DataFrame | None:
         }
     )
     return frame.round(3)
+
+
+def _shown_columns(described: pd.DataFrame) -> pd.DataFrame:
+    """The columns of the table of atoms that a reader looks at first; the reasons stand last."""
+    left_out = ("activations", "dipole x (m)", "dipole y (m)", "dipole z (m)")
+    names = [name for name in described.columns if name not in left_out]
+    return described[sorted(names, key="reason".__eq__)].head(ATOMS_SHOWN)
 
 
 def _waveform(axes: Axes, atoms: Dictionary, k: int, *, bottom: bool, described: pd.DataFrame | None) -> None:
@@ -267,10 +281,15 @@ def _truth_sentence(manifests: Mapping[str, Mapping[str, Any]]) -> str:
     scores = manifests.get("describe_atoms", {}).get("scores", {})
     kinds = [key.removesuffix("_atom") for key in scores if key.endswith("_atom")]
     return " ".join(
-        f"{kind.capitalize()}: atom {scores[f'{kind}_atom']} finds {100 * scores[f'{kind}_recall']:.0f} % of the known events, "
+        f"{kind.capitalize()}: {_finder(scores, kind)} finds {100 * scores[f'{kind}_recall']:.0f} % of the known events, "
         f"{100 * scores[f'{kind}_precision']:.0f} % of its occurrences are such."
         for kind in kinds
     )
+
+
+def _finder(scores: Mapping[str, Any], kind: str) -> str:
+    number, size = scores[f"{kind}_atom"], scores.get(f"{kind}_atoms", 1)
+    return f"atom {number}" if size == 1 else f"the family of atom {number} ({size} atoms)"
 
 
 def _marks(folders: Mapping[str, Path]) -> list[tuple[str, NDArray[np.float64], bool]]:

@@ -1,4 +1,5 @@
-"""Panels of one volume: slices with the objects found (truth beside them), boundaries, sizes and shapes, counts and scores."""
+"""Panels of one volume: slices with the objects found (truth beside them), boundaries, sizes and shapes, counts, scores,
+and the atoms of its texture."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import pandas as pd
 from matplotlib.colors import hsv_to_rgb
 from numpy.typing import NDArray
 
+from triptych.report import textures
 from triptych.report.comparison import cohort_panels
 from triptych.report.panel import Panel
 from triptych.report.style import BLUE, FULL_WIDTH_CM, GREY, GREYS, SEQUENTIAL, add_scale_bar, new_figure
@@ -72,6 +74,8 @@ def panels(
         found.append(_sizes(sample, read_table(folders["measure_objects"] / "objects.parquet")))
     if "segment_volume" in manifests:
         found.append(_numbers(sample, manifests))
+    if "learn_textures" in folders:
+        found.append(textures.panel(sample, folders["learn_textures"]))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -12,13 +12,14 @@ from triptych.errors import InputError
 
 if TYPE_CHECKING:
     from triptych.dictionary.passes import Passes
+    from triptych.stores.dictionary import Dictionary
     from triptych.stores.signal import SignalInfo
 
 RESULT = "scratch/truth.json"
 
 
 class DescribeAtomsSettings(Settings):
-    """What counts as an occurrence, and as the same event."""
+    """What counts as an occurrence and as the same event, what makes a family, and what an artefact."""
 
     merge_s: float = Field(
         0.25, ge=0, le=10, description="Activations of one atom nearer than this are one occurrence (s)."
@@ -41,6 +42,48 @@ class DescribeAtomsSettings(Settings):
     match_lag_s: float = Field(
         0.6, ge=0, le=10, description="Largest constant lag between an atom's peak and the known events (s)."
     )
+    family_map_agreement: float = Field(
+        0.9, gt=0, le=1, description="Least cosine between the maps of a family of atoms."
+    )
+    family_waveform_agreement: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Least correlation between the waveforms of a family, after the shift that suits them best.",
+    )
+    reference_correlation: float = Field(
+        0.4,
+        gt=0,
+        le=1,
+        description="Correlation with an EOG or ECG channel from which an atom is ocular or cardiac.",
+    )
+    eye_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of a map's energy near the eyes from which a slow, large atom is ocular.",
+    )
+    eye_deflection: float = Field(
+        1.5,
+        ge=0,
+        le=1000,
+        description="Least deflection of such an atom, in robust standard deviations of the sensors.",
+    )
+    channel_share: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Share of a map's energy in one channel from which an atom is channel noise.",
+    )
+    muscle_share: float = Field(
+        0.5, gt=0, le=1, description="Share of the power above 20 Hz from which a broad atom is muscle."
+    )
+    brain_fit: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Goodness of fit of a dipole from which an atom that no artefact claims is brain.",
+    )
     chunk_s: float = Field(60.0, ge=1, le=3600, description="Length of the chunks that are read at once (s).")
 
 
@@ -52,7 +95,7 @@ def _passes(context: Context) -> Passes:
 
     path = context.source("signal")
     info = open_signal(path).info
-    atoms = open_dictionary(context.source("dictionary"))
+    atoms = open_dictionary(context.source("dictionary"), context.inputs["signal"].digest)
     row = {name: i for i, name in enumerate(info.names)}
     if lacking := [name for name in atoms.names if name not in row]:
         raise InputError(
@@ -70,20 +113,25 @@ def _passes(context: Context) -> Passes:
 
 
 def finish(context: Context) -> None:
-    """Measure the atoms and write the table; compare with known events where they are given."""
+    """Measure, group and label the atoms; write the tables; compare with known events where they are given."""
     import numpy as np
 
-    from triptych.dictionary import description, statistics
+    from triptych.dictionary import families, labels
     from triptych.dictionary.events import Events
     from triptych.dictionary.occurrences import occurrences
     from triptych.engine.files import write_json
+    from triptych.steps.atom_dipoles import dipole_columns, head_sphere
+    from triptych.steps.atom_evidence import gather, thresholds
+    from triptych.steps.atom_tables import atom_fields, occurrence_columns, shape_columns
+    from triptych.steps.atom_truth import compare
     from triptych.stores.dictionary import open_dictionary, read_activations
+    from triptych.stores.occurrences import OCCURRENCES, write_occurrences
     from triptych.stores.table import write_table
 
     settings, passes = context.settings, _passes(context)
     info: SignalInfo = passes.recording.info  # type: ignore[attr-defined]
     rate = info.sampling_rate_hz
-    atoms = open_dictionary(context.source("dictionary"))
+    atoms = open_dictionary(context.source("dictionary"), context.inputs["signal"].digest)
     table = read_activations(context.source("activations"))
     peaks = np.array(table.attributes["peaks"], dtype=np.int64)
     if len(peaks) != len(atoms.spatial):
@@ -92,33 +140,67 @@ def finish(context: Context) -> None:
             "that coded them"
         )
     events = Events(table.columns["atom"], table.columns["sample"], table.columns["amplitude"])
-    found = occurrences(events, peaks, settings.merge_s * rate, settings.least_amplitude)
-    samples = [own for own, _ in found]
-    energy, _ = passes.survey()
-    summed = passes.statistics(events, len(atoms.spatial))
-    frequency, power = description.spectra(atoms.temporal, rate)
-    minutes = float(info.good(0, info.samples).sum()) / rate / 60
+    strength, own_energy = _strengths(passes, events, atoms)
+    merge = settings.merge_s * rate
+    found = occurrences(events, peaks, merge, settings.least_amplitude)
+    agreement = settings.family_map_agreement, settings.family_waveform_agreement
+    family = families.group(atoms.spatial, atoms.temporal, strength, *agreement)
+    grouped = families.by_family(
+        events, family, atoms.spatial, atoms.temporal, info.samples, merge, settings.least_amplitude
+    )
+    good_s = float(info.good(0, info.samples).sum()) / rate
     columns: dict[str, Any] = {
         "atom": np.arange(len(atoms.spatial), dtype=np.int32),
-        "peak_frequency": description.peak_frequency(frequency, power),
-        "bandwidth": description.bandwidth(frequency, power),
-        "duration": description.duration(atoms.temporal, rate),
-        "peak_asymmetry": description.peak_asymmetry(atoms.temporal),
-        "focality": description.focality(atoms.spatial),
-        "rate": np.array([len(own) for own in samples]) / minutes,
-        "interval_variation": description.interval_variation(samples),
-        "amplitude": np.array([np.median(own) if len(own) else 0.0 for _, own in found]),
-        "explained_variance": statistics.explained(summed, atoms.spatial, atoms.temporal, energy),
+        "family": family,
+        **shape_columns(atoms),
+        **occurrence_columns(found, good_s),
+        "explained_variance": strength,
         "activations": np.bincount(events.atom, minlength=len(atoms.spatial)).astype(np.int64),
-        "occurrences": np.array([len(own) for own in samples], dtype=np.int64),
     }
-    own_energy = statistics.own_energy(summed, np.ones((len(atoms.spatial), 1)), atoms.temporal)
     for kind in ("eog", "ecg"):
         columns[f"{kind}_correlation"] = _coupling(
             context, passes, info, kind, events, atoms.temporal, own_energy
         )
-    write_table(context.path("atoms.parquet"), columns, _fields(), {"sampling_rate_hz": rate})
-    write_json(context.path(RESULT), _compare(context, samples, rate, info.samples))
+    rows = [info.names.index(name) for name in atoms.names]
+    sphere = head_sphere(info)
+    columns |= dipole_columns(atoms.spatial, atoms.scales, info, rows, sphere)
+    evidence = gather(columns, atoms, info, rows, sphere, grouped, good_s)
+    columns |= labels.columns(labels.decide(evidence, thresholds(settings)))
+    fields = atom_fields()
+    ordered = {name: columns[name] for name in fields}
+    write_table(context.path("atoms.parquet"), ordered, fields, {"sampling_rate_hz": rate})
+    write_occurrences(
+        context.path(OCCURRENCES),
+        np.repeat(list(grouped), [len(own.sample) for own in grouped.values()]),
+        np.concatenate([own.atom for own in grouped.values()]),
+        np.concatenate([own.sample for own in grouped.values()]),
+        np.concatenate([own.amplitude for own in grouped.values()]),
+        rate,
+    )
+    scores: dict[str, Any] = {}
+    if "truth" in context.inputs:
+        scores = compare(
+            context.source("truth"),
+            [sample for sample, _ in found],
+            {k: own.sample for k, own in grouped.items()},
+            {k: int((family == k).sum()) for k in grouped},
+            settings.match_s * rate,
+            round(settings.match_lag_s * rate),
+            rate,
+        )
+    write_json(context.path(RESULT), scores)
+
+
+def _strengths(passes: Passes, events: Any, atoms: Dictionary) -> tuple[Any, Any]:
+    """Share of the variance that each atom explains alone, and the energy of each waveform's convolved activations."""
+    import numpy as np
+
+    from triptych.dictionary import statistics
+
+    energy, _ = passes.survey()
+    summed = passes.statistics(events, len(atoms.spatial))
+    share = statistics.explained(summed, atoms.spatial, atoms.temporal, energy)
+    return share, statistics.own_energy(summed, np.ones((len(atoms.spatial), 1)), atoms.temporal)
 
 
 def _coupling(
@@ -139,100 +221,53 @@ def _coupling(
     return description.coupling(patches, temporal, own_energy, energy).max(axis=1)
 
 
-def _compare(context: Context, samples: Sequence[Any], rate: float, length: int) -> Mapping[str, Any]:
-    """The atom that meets each kind of known event best (largest harmonic mean of recall and precision)."""
-    import numpy as np
-
-    from triptych.dictionary.occurrences import match
-    from triptych.stores.signal import read_events
-
-    if "truth" not in context.inputs:
-        return {}
-    settings = context.settings
-    truth = read_events(context.source("truth")).columns
-    scores: dict[str, Any] = {}
-    for kind in sorted(set(truth["kind"].tolist())):
-        wanted = np.sort(truth["sample"][truth["kind"] == kind])
-        best: tuple[float, int, float, float, int] = (-1.0, 0, 0.0, 0.0, 0)
-        for k, own in enumerate(samples):
-            recall, precision, lag = match(
-                own, wanted, settings.match_s * rate, round(settings.match_lag_s * rate)
-            )
-            mean = 2 * recall * precision / (recall + precision) if recall + precision else 0.0
-            if mean > best[0]:
-                best = (mean, k, recall, precision, lag)
-        scores |= {
-            f"{kind}_atom": best[1],
-            f"{kind}_recall": best[2],
-            f"{kind}_precision": best[3],
-            f"{kind}_lag_s": best[4] / rate,
-        }
-    return scores
-
-
-FIELDS = {
-    "atom": ("", "id", "Number of the atom, most explained variance first.", ""),
-    "peak_frequency": ("Hz", "spectrum", "Frequency of the largest power of the waveform.", ""),
-    "bandwidth": ("Hz", "spectrum", "Twice the power-weighted standard deviation of frequency.", ""),
-    "duration": ("s", "shape", "Time that holds the middle 90 % of the waveform's energy.", ""),
-    "peak_asymmetry": (
-        "1", "shape", "(p - q) / (p + q) of the largest positive and negative excursions.", "Cole & Voytek 2017",
-    ),
-    "focality": ("1", "topography", "Sparseness of the map, 0 uniform to 1 one sensor.", "Hoyer 2004"),
-    "rate": ("1/min", "occurrence", "Occurrences per minute of good recording.", ""),
-    "interval_variation": ("1", "occurrence", "Interquartile range over median of the intervals.", ""),
-    "amplitude": ("1", "occurrence", "Median amplitude of the occurrences, in scaled units.", ""),
-    "explained_variance": (
-        "1", "occurrence", "Share of variance that the atom explains alone.", "1 - |X - D*z|^2 / |X|^2",
-    ),
-    "activations": ("1", "occurrence", "Activations before merging.", ""),
-    "occurrences": ("1", "occurrence", "Occurrences after merging.", ""),
-    "eog_correlation": ("1", "reference", "Largest |correlation| with an EOG channel; NaN without one.", ""),
-    "ecg_correlation": ("1", "reference", "Largest |correlation| with an ECG channel; NaN without one.", ""),
-}  # fmt: skip
-DESCRIPTORS = ("atom", "activations", "occurrences", "eog_correlation", "ecg_correlation")
-
-
-def _fields() -> dict[str, Any]:
-    from triptych.stores.table import Field as Column
-
-    return {
-        name: Column(
-            unit, category, definition, source, role="descriptor" if name in DESCRIPTORS else "feature"
-        )
-        for name, (unit, category, definition, source) in FIELDS.items()
-    }
-
-
 def finished(context: Context) -> Sequence[str]:
-    """The table and the comparison with known events."""
-    return ["atoms.parquet", RESULT]
+    """The tables and the comparison with known events."""
+    return ["atoms.parquet", "occurrences.parquet", RESULT]
 
 
 def summary(context: Context) -> dict[str, Any]:
-    """Number of atoms, and recall and precision where events are known."""
+    """Numbers of atoms, of each label, of families and their occurrences; recall and precision where events are known."""
     import json
 
-    from triptych.stores.table import read_table
+    import numpy as np
+
+    from triptych.stores.table import read_info, read_table
 
     columns = read_table(context.path("atoms.parquet")).columns
-    scores = json.loads(context.path(RESULT).read_text())
+    kinds, numbers = np.unique(columns["label"], return_counts=True)
+    notes = []
+    if np.isnan(columns["dipole_fit"]).all():
+        notes.append(
+            "no dipoles: fewer than eight MEG or EEG channels have a position in the frame of the head"
+        )
     return {
-        "counts": {"atoms": len(columns["atom"]), "occurrences": int(columns["occurrences"].sum())},
-        "scores": scores,
-        "notes": [],
+        "counts": {
+            "atoms": len(columns["atom"]),
+            "families": len(np.unique(columns["family"])),
+            "occurrences": read_info(context.path("occurrences.parquet")).rows,
+            "labels": {str(kind): int(number) for kind, number in zip(kinds, numbers, strict=True)},
+        },
+        "scores": json.loads(context.path(RESULT).read_text()),
+        "notes": notes,
     }
 
 
 STEP = Step(
     name="describe_atoms",
-    version=1,
+    version=2,
     scope="sample",
     kinds=("signal",),
-    help="Frequency, duration, rate, topography and couplings of each atom, one row per atom.",
+    help="Shape, rate, map, dipole, couplings and a label of each atom; families of atoms and when they occur.",
     settings=DescribeAtomsSettings,
     inputs=(
-        Input("dictionary", "atoms", store="dictionary.zarr", producers={"signal": "learn_atoms"}),
+        Input(
+            "dictionary",
+            "atoms",
+            store="dictionary.zarr",
+            producers={"signal": "learn_atoms"},
+            alternatives={"signal": "learn_cohort_atoms"},
+        ),
         Input(
             "activations",
             "activations of atoms",
@@ -249,7 +284,7 @@ STEP = Step(
             when=lambda settings, row: bool(row.get("labels_events")),
         ),
     ),
-    outputs=("atoms.parquet",),
+    outputs=("atoms.parquet", "occurrences.parquet"),
     phases=(Reduce("finish", finished, finish),),
     summary=summary,
 )

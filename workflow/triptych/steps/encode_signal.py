@@ -11,10 +11,20 @@ from triptych.engine.step import Context, Estimate, Input, Map, Reduce, Settings
 from triptych.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from triptych.dictionary.coding import Chunks, Window
     from triptych.dictionary.events import Events
     from triptych.dictionary.lgcd import Model
+    from triptych.dictionary.passes import Passes
     from triptych.stores.signal import ScaledSignal
+
+
+OUTPUTS = ("activations.parquet", "annotations.txt", "events.tsv", "events.json")
+
+REFIT = 1e-2
+"""Tolerance of the amplitudes without the penalty, as a share of lambda."""
 
 
 class EncodeSignalSettings(Settings):
@@ -47,7 +57,7 @@ def _recording(context: Context) -> ScaledSignal:
 
     path = context.source("signal")
     info = open_signal(path).info
-    atoms = open_dictionary(context.source("dictionary"))
+    atoms = open_dictionary(context.source("dictionary"), context.inputs["signal"].digest)
     if abs(info.sampling_rate_hz - atoms.sampling_rate_hz) > 1e-6 * atoms.sampling_rate_hz:
         raise InputError(
             f"{path} is sampled at {info.sampling_rate_hz:g} Hz, the dictionary at {atoms.sampling_rate_hz:g} Hz; import both "
@@ -68,7 +78,7 @@ def _problem(context: Context) -> tuple[ScaledSignal, Model, Chunks]:
     from triptych.stores.dictionary import open_dictionary
 
     recording = _recording(context)
-    atoms = open_dictionary(context.source("dictionary"))
+    atoms = open_dictionary(context.source("dictionary"), context.inputs["signal"].digest)
     length = atoms.temporal.shape[1]
     if recording.samples < length:
         raise InputError(f"{context.source('signal')} is shorter than an atom; leave it out of the study")
@@ -85,7 +95,7 @@ def _chunks(context: Context) -> Chunks:
     from triptych.stores.dictionary import open_dictionary
     from triptych.stores.signal import open_signal
 
-    atoms = open_dictionary(context.source("dictionary"))
+    atoms = open_dictionary(context.source("dictionary"), context.inputs["signal"].digest)
     info = open_signal(context.source("signal")).info
     length = atoms.temporal.shape[1]
     size = max(round(context.settings.chunk_s * atoms.sampling_rate_hz), MIN_CHUNK_WAVEFORMS * length)
@@ -232,9 +242,11 @@ def finish(context: Context) -> None:
         events.atom,
         events.sample,
         events.amplitude,
+        _refitted(Passes(recording, chunks, context.map), model, events),
         recording.info.sampling_rate_hz,
         peak_offsets(model.temporal),
     )
+    _write_for_others(context, recording, model, events)
     counts = np.bincount(events.atom, minlength=len(model.spatial))
     certificate = {
         "objective": energies.objective(model.penalty),
@@ -251,6 +263,48 @@ def finish(context: Context) -> None:
             "borders_unsettled": sum(not b["settled"] for b in borders),
         },
     )
+
+
+def _refitted(passes: Passes, model: Model, events: Events) -> NDArray[np.float64]:
+    """Amplitudes that fit the signal best on the support, without the penalty; zero where none is left, (n,)."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    # The penalty shrinks amplitudes by about itself; a hundredth of it is enough here.
+    enough = max(model.tolerance, REFIT * model.penalty)
+    fitted, _ = passes.code(replace(model, tolerance=enough), events, refit=True)
+    place = np.searchsorted(_keys(events, len(model.spatial)), _keys(fitted, len(model.spatial)))
+    found = np.zeros(len(events))
+    found[place] = fitted.amplitude
+    return found
+
+
+def _keys(events: Events, n_atoms: int) -> NDArray[np.int64]:
+    """One number for each activation, increasing in their order."""
+    import numpy as np
+
+    keys: NDArray[np.int64] = events.sample * n_atoms + events.atom.astype(np.int64)
+    return keys
+
+
+def _write_for_others(context: Context, recording: ScaledSignal, model: Model, events: Events) -> None:
+    """The activations once more, as MNE and BIDS tools read them."""
+    import numpy as np
+
+    from triptych.dictionary.occurrences import peak_offsets
+    from triptych.engine.files import write_bytes
+    from triptych.stores import annotations
+
+    rate, length = recording.info.sampling_rate_hz, model.temporal.shape[1]
+    strongest = np.abs(model.spatial).argmax(axis=1)
+    channels = tuple(recording.info.names[recording.rows[row]] for row in strongest)
+    peaks = peak_offsets(model.temporal)
+    occurring = annotations.Occurring(
+        events.atom, events.sample, events.amplitude, rate, peaks, length, channels
+    )
+    for key, content in annotations.files(occurring).items():
+        write_bytes(context.path(key), content)
 
 
 def summary(context: Context) -> dict[str, Any]:
@@ -306,21 +360,27 @@ def _owns_certified(context: Context, index: int) -> Sequence[str]:
 
 
 def _owns_result(context: Context) -> Sequence[str]:
-    return ["activations.parquet", "scratch/certificate.json"]
+    return [*OUTPUTS, "scratch/certificate.json"]
 
 
 STEP = Step(
     name="encode_signal",
-    version=1,
+    version=2,
     scope="sample",
     kinds=("signal",),
     help="Code a recording with the atoms of a dictionary: exact, sparse, with a duality gap.",
     settings=EncodeSignalSettings,
     inputs=(
         Input("signal", "filtered recording", store="signal.zarr", producers={"signal": "import_signal"}),
-        Input("dictionary", "atoms", store="dictionary.zarr", producers={"signal": "learn_atoms"}),
+        Input(
+            "dictionary",
+            "atoms",
+            store="dictionary.zarr",
+            producers={"signal": "learn_atoms"},
+            alternatives={"signal": "learn_cohort_atoms"},
+        ),
     ),
-    outputs=("activations.parquet",),
+    outputs=OUTPUTS,
     phases=(
         Map("even", _count_even, _owns_even, code_even),
         Map("odd", _count_odd, _owns_odd, code_odd),

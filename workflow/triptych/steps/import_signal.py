@@ -108,8 +108,8 @@ def estimate(extent: Mapping[str, Any], settings: ImportSignalSettings) -> Estim
 
 
 def recording_files(path: Path) -> Sequence[Path]:
-    """All files of the recording."""
-    from triptych.readers.mne import recording_files
+    """All files of the recording, and those of a BIDS dataset that describe it."""
+    from triptych.readers.recording_files import recording_files
 
     return recording_files(path)
 
@@ -261,6 +261,10 @@ def finish(context: Context) -> None:
             projections=header.projections,
             maxfiltered=header.maxfiltered,
             rank=int((values > 1e-10 * values.max()).sum()),
+            locations=header.locations[brain],
+            coil_types=tuple(header.coil_types[i] for i in brain),
+            device_to_head=header.device_to_head,
+            head_sphere=header.head_sphere,
         ),
     )
     _write_marks(context, header.events, rate, int(plan["samples"]))
@@ -353,7 +357,7 @@ def _flat_channels(context: Context, names: tuple[str, ...]) -> list[str]:
 
 STEP = Step(
     name="import_signal",
-    version=1,
+    version=2,
     scope="sample",
     kinds=("signal",),
     help="Read a MEG or EEG recording, filter and resample it, and keep its events, positions and bad spans.",

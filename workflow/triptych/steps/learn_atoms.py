@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from triptych.dictionary.learning import Options
     from triptych.dictionary.passes import Passes
     from triptych.engine.step import State
+    from triptych.stores.dictionary import Dictionary
 
 
 class LearnAtomsSettings(Settings):
@@ -71,7 +72,8 @@ def estimate(extent: Mapping[str, Any], settings: LearnAtomsSettings) -> Estimat
     )
 
 
-def _options(settings: LearnAtomsSettings) -> Options:
+def options_of(settings: LearnAtomsSettings, penalty: float | None = None) -> Options:
+    """What the settings ask of learning; ``penalty`` overrides their regularization."""
     from triptych.dictionary.learning import Options
 
     return Options(
@@ -82,7 +84,30 @@ def _options(settings: LearnAtomsSettings) -> Options:
         least_decrease=settings.least_decrease,
         seed=settings.seed,
         exchanges=settings.exchanges,
+        penalty=penalty,
     )
+
+
+def asked(context: Context) -> tuple[LearnAtomsSettings, Options]:
+    """Settings and options, with what choose_atoms chose in their place where its result is given."""
+    import numpy as np
+
+    settings: LearnAtomsSettings = context.settings
+    if "choice" not in context.inputs:
+        return settings, options_of(settings)
+    from triptych.stores.table import read_table
+
+    columns = read_table(
+        context.source("choice"), ["n_atoms", "atom_duration_s", "regularization", "penalty", "chosen"]
+    ).columns
+    row = int(np.flatnonzero(columns["chosen"])[0])
+    chosen = {
+        "n_atoms": int(columns["n_atoms"][row]),
+        "atom_duration_s": float(columns["atom_duration_s"][row]),
+        "regularization": float(columns["regularization"][row]),
+    }
+    settings = settings.model_copy(update=chosen)
+    return settings, options_of(settings, float(columns["penalty"][row]))
 
 
 def _passes(context: Context) -> Passes:
@@ -90,15 +115,15 @@ def _passes(context: Context) -> Passes:
     from triptych.dictionary.passes import Passes
     from triptych.stores.signal import scaled
 
-    recording = scaled(context.source("signal"))
+    recording, settings = scaled(context.source("signal")), asked(context)[0]
     rate = recording.info.sampling_rate_hz
-    length = max(2, round(context.settings.atom_duration_s * rate))
+    length = max(2, round(settings.atom_duration_s * rate))
     if recording.samples < 2 * length:
         raise InputError(
             f"{context.source('signal')} lasts {recording.samples / rate:.3g} s, too short for atoms of "
-            f"{context.settings.atom_duration_s:g} s; set atom_duration_s lower"
+            f"{settings.atom_duration_s:g} s; set atom_duration_s lower"
         )
-    size = max(round(context.settings.chunk_s * rate), MIN_CHUNK_WAVEFORMS * length)
+    size = max(round(settings.chunk_s * rate), MIN_CHUNK_WAVEFORMS * length)
     return Passes(recording, Chunks(recording.samples, length, size), context.map)
 
 
@@ -107,7 +132,7 @@ def start(context: Context) -> State:
     from triptych.dictionary import learning
 
     try:
-        return learning.start(_passes(context), _options(context.settings))
+        return learning.start(_passes(context), asked(context)[1])
     except ValueError as error:
         raise InputError(
             f"{context.source('signal')}: {error}; exclude less of the recording, or set learn_atoms.atom_duration_s lower"
@@ -118,21 +143,21 @@ def advance(context: Context, state: State) -> State:
     """One coding and one update."""
     from triptych.dictionary import learning
 
-    return learning.advance(state, _passes(context), _options(context.settings))
+    return learning.advance(state, _passes(context), asked(context)[1])
 
 
 def done(context: Context, state: State) -> bool:
     """Whether the objective has settled."""
     from triptych.dictionary import learning
 
-    return learning.finished(state, _options(context.settings))
+    return learning.finished(state, asked(context)[1])
 
 
 def limit(context: Context) -> int:
     """Most iterations, those of exchanges included."""
     from triptych.dictionary import learning
 
-    return learning.most_iterations(_options(context.settings))
+    return learning.most_iterations(asked(context)[1])
 
 
 def finish(context: Context) -> None:
@@ -142,7 +167,7 @@ def finish(context: Context) -> None:
 
     passes = _passes(context)
     info = passes.recording.info  # type: ignore[attr-defined]
-    ordered = learning.conclude(load_state(context, "learn"), passes, _options(context.settings))
+    ordered = learning.conclude(load_state(context, "learn"), passes, asked(context)[1])
     dictionary.write_dictionary(
         context.path(dictionary.STORE),
         dictionary.Dictionary(
@@ -171,8 +196,34 @@ def summary(context: Context) -> dict[str, Any]:
     from triptych.stores import dictionary
 
     found = dictionary.open_dictionary(context.path(dictionary.STORE))
-    notes = []
-    settings, iterations = context.settings, len(found.history)
+    return {
+        "counts": {
+            "atoms": len(found.spatial),
+            "iterations": len(found.history),
+            "atoms_added_moved_or_dropped": int(found.history[:, 2].sum()),
+        },
+        "scores": {
+            **found.certificate,
+            "penalty": found.penalty,
+            "penalty_max": found.penalty_max,
+        },
+        "notes": _chosen_notes(context) + learned_notes(found, asked(context)[0]),
+    }
+
+
+def _chosen_notes(context: Context) -> list[str]:
+    if "choice" not in context.inputs:
+        return []
+    settings, options = asked(context)
+    return [
+        f"chosen by choose_atoms: {settings.n_atoms} atoms of {settings.atom_duration_s:g} s, lambda {options.penalty:.4g} "
+        f"({settings.regularization:g} of lambda_max); n_atoms, atom_duration_s and regularization of learn_atoms do not apply"
+    ]
+
+
+def learned_notes(found: Dictionary, settings: LearnAtomsSettings) -> list[str]:
+    """What a reader of the atoms should know."""
+    notes, iterations = [], len(found.history)
     if iterations >= settings.max_iterations > 1:
         before, after = found.history[settings.max_iterations - 2 : settings.max_iterations, 1]
         if before - after >= settings.least_decrease * abs(after):
@@ -181,33 +232,34 @@ def summary(context: Context) -> dict[str, Any]:
         notes.append(
             f"{unused} atoms are not used: lower n_atoms or regularization, and mark large artifacts as bad"
         )
-    return {
-        "counts": {
-            "atoms": len(found.spatial),
-            "iterations": iterations,
-            "atoms_added_moved_or_dropped": int(found.history[:, 2].sum()),
-        },
-        "scores": {
-            **found.certificate,
-            "penalty": found.penalty,
-            "penalty_max": found.penalty_max,
-        },
-        "notes": notes,
-    }
+    return notes
+
+
+def learns_alone(settings: Any) -> bool:
+    """Whether a study learns from every recording alone; asked with the settings of the whole study."""
+    return bool(settings.learn_cohort_atoms.shared_by == "none")
 
 
 STEP = Step(
     name="learn_atoms",
-    version=1,
+    version=2,
     scope="sample",
     kinds=("signal",),
     help="Learn the waveforms and maps that recur in a recording (convolutional dictionary learning).",
     settings=LearnAtomsSettings,
     inputs=(
         Input("signal", "filtered recording", store="signal.zarr", producers={"signal": "import_signal"}),
+        Input(
+            "choice",
+            "what choose-atoms chose: number and length of atoms, and lambda",
+            store="path.parquet",
+            producers={"signal": "choose_atoms"},
+            required=False,
+        ),
     ),
     outputs=("dictionary.zarr",),
     phases=(Iterate("learn", start, advance, done, limit), Reduce("finish", finished, finish)),
     summary=summary,
     estimate=estimate,
+    wanted=learns_alone,
 )

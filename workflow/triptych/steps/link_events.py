@@ -187,10 +187,10 @@ def _fit(recorded: Recorded, starts: NDArray[np.float64], atom: int) -> Fit | No
     """The driven point process of one atom; None where it has no occurrence."""
     import numpy as np
 
-    from triptych.dictionary import point_process
+    from triptych.dictionary import driven_rate, point_process
 
     edges = np.flatnonzero(np.diff(recorded.good.astype(np.int8), prepend=0, append=0))
-    given = point_process.problem(
+    given = driven_rate.problem(
         recorded.atoms[atom] / recorded.rate,
         [onsets / recorded.rate for onsets in recorded.kinds.values()],
         edges.reshape(-1, 2) / recorded.rate,

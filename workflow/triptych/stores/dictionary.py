@@ -1,7 +1,12 @@
-"""``dictionary.zarr``: rank-1 atoms, and ``activations.parquet``: when and how strongly they occur."""
+"""``dictionary.zarr``: rank-1 atoms, of one recording or of several, and ``activations.parquet``: when they occur and how strongly.
+
+Where recordings share atoms, the store holds one dictionary for each group of them, ``0``, ``1``, ..., and says which recordings a
+group has by the digests of their signals.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +30,12 @@ ACTIVATION_FIELDS = {
     ),
     "time_s": Field("s", "activation", "The same in seconds from the first sample.", role="descriptor"),
     "amplitude": Field("", "activation", "Amplitude in scaled units.", role="descriptor"),
+    "amplitude_unbiased": Field(
+        "",
+        "activation",
+        "The same fitted again on the support without the penalty, which shrinks the other by about lambda.",
+        role="descriptor",
+    ),
 }
 
 
@@ -57,6 +68,55 @@ class Dictionary:
     certificate: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Member:
+    """The dictionary of one group of recordings.
+
+    Attributes
+    ----------
+    name : ``"cohort"`` or the subject.
+    signals : sample name -> digest of its signal.
+    dictionary : their atoms.
+    """
+
+    name: str
+    signals: dict[str, str]
+    dictionary: Dictionary
+
+
+def write_dictionaries(path: Path, members: Sequence[Member]) -> None:
+    """Write the dictionaries of groups into a folder that is not there yet."""
+    described = [{"name": member.name, "signals": member.signals} for member in members]
+    for number, member in enumerate(members):
+        write_dictionary(path / str(number), member.dictionary)
+    zarr.create_group(path, attributes={"triptych": "dictionaries", "members": described})
+
+
+def open_dictionaries(path: Path) -> list[Member]:
+    """Read the dictionaries of all groups.
+
+    Raises
+    ------
+    InputError : there are no whole dictionaries of groups at the path.
+    """
+    described = _members(path)
+    if described is None:
+        raise InputError(f"{path} holds no dictionaries of groups; {REMEDY}")
+    return [
+        Member(str(one["name"]), dict(one["signals"]), _open_one(path / str(number)))
+        for number, one in enumerate(described)
+    ]
+
+
+def _members(path: Path) -> list[dict[str, Any]] | None:
+    """What a store says of its groups; None where it is a dictionary by itself, or nothing that can be read."""
+    try:
+        stored: dict[str, Any] = dict(zarr.open_group(path, mode="r").attrs)
+        return list(stored["members"]) if stored.get("triptych") == "dictionaries" else None
+    except (KeyError, TypeError, ValueError, FileNotFoundError):
+        return None
+
+
 def write_dictionary(path: Path, dictionary: Dictionary) -> None:
     """Write atoms and attributes."""
     attributes = {
@@ -85,13 +145,32 @@ def write_dictionary(path: Path, dictionary: Dictionary) -> None:
     zarr.create_group(path, attributes=attributes)
 
 
-def open_dictionary(path: Path) -> Dictionary:
+def open_dictionary(path: Path, signal: str = "") -> Dictionary:
     """Read a dictionary.
+
+    Parameters
+    ----------
+    signal : digest of the signal that it is for; tells the group where there are several.
 
     Raises
     ------
-    InputError : there is no whole dictionary at the path.
+    InputError : there is no whole dictionary at the path, or none for this signal.
     """
+    described = _members(path)
+    if described is None:
+        return _open_one(path)
+    own = [number for number, one in enumerate(described) if signal in one["signals"].values()]
+    if len(described) == 1:
+        own = [0]
+    if not own:
+        raise InputError(
+            f"{path} has atoms of {', '.join(str(one['name']) for one in described)}, and the signal is of none of them; "
+            "run learn_cohort_atoms again with it, or give the dictionary of one group (its folder 0, 1, ...)"
+        )
+    return _open_one(path / str(own[0]))
+
+
+def _open_one(path: Path) -> Dictionary:
     if not path.exists():
         raise InputError(f"{path} does not exist; {REMEDY}")
     try:
@@ -123,6 +202,7 @@ def write_activations(
     atom: NDArray[np.int32],
     sample: NDArray[np.int64],
     amplitude: NDArray[np.float64],
+    unbiased: NDArray[np.float64],
     sampling_rate_hz: float,
     peaks: NDArray[np.int64],
 ) -> None:
@@ -135,6 +215,7 @@ def write_activations(
         "sample": np.asarray(sample, np.int64),
         "time_s": np.asarray(sample, np.float64) / sampling_rate_hz,
         "amplitude": np.asarray(amplitude, np.float64),
+        "amplitude_unbiased": np.asarray(unbiased, np.float64),
     }
     attributes = {"sampling_rate_hz": sampling_rate_hz, "peaks": peaks.tolist()}
     write_table(path, columns, ACTIVATION_FIELDS, attributes)

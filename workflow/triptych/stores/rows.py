@@ -15,7 +15,7 @@ from triptych.stores.table import Field, Table, read_table
 
 Array = np.ndarray[Any, Any]
 
-IDENTIFIERS = ("id", "label", "atom")
+IDENTIFIERS = ("id", "atom", "label")
 
 
 @dataclass(frozen=True)

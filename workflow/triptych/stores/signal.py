@@ -6,7 +6,7 @@ The attributes of the group say what the channels are and which spans are bad. T
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ STORE = "signal.zarr"
 EVENTS = "events.parquet"
 TRUTH = "truth.parquet"
 REMEDY = "give the signal.zarr that import_signal wrote, or run import_signal again"
+
+# Attributes whose numbers may be missing, which JSON knows as null.
+PLACES = {"positions": (-1, 3), "locations": (-1, 12), "device_to_head": (4, 4), "head_sphere": (4,)}
 
 EVENT_FIELDS = {
     "onset_s": Field("s", "event", "Onset from the first sample of the recording.", role="descriptor"),
@@ -49,6 +52,11 @@ class SignalInfo:
     eeg_reference : ``"average"`` or ``"as_recorded"``.
     projections, maxfiltered : as the file says.
     rank : number of channels less the dimensions that projections, separation and re-referencing took.
+    locations : (P, 12) as in mne: place of the sensor (m), then the axes of a coil or the place of an electrode's reference;
+        MEG in the frame of the device, EEG in that of the head; NaN where unknown. No rows in signals of earlier versions.
+    coil_types : mne's code of each channel of ``data``; 0 where unknown.
+    device_to_head : (4, 4) from the frame of the MEG device to that of the head; NaN where unknown.
+    head_sphere : (4,) centre and radius (m, head frame) of the sphere through the digitised head; NaN where it was not digitised.
     """
 
     sampling_rate_hz: float
@@ -70,6 +78,10 @@ class SignalInfo:
     projections: tuple[str, ...]
     maxfiltered: bool
     rank: int
+    locations: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 12)))
+    coil_types: tuple[int, ...] = ()
+    device_to_head: NDArray[np.float64] = field(default_factory=lambda: np.full((4, 4), np.nan))
+    head_sphere: NDArray[np.float64] = field(default_factory=lambda: np.full(4, np.nan))
 
     @property
     def channel_scales(self) -> NDArray[np.float64]:
@@ -187,12 +199,19 @@ def write_chunk(
 def write_attributes(path: Path, info: SignalInfo) -> None:
     """Write the group's metadata: the last write, which makes the signal whole."""
     stored = {name: getattr(info, name) for name in SignalInfo.__dataclass_fields__}
-    stored["positions"] = [
-        [None if not np.isfinite(x) else float(x) for x in position] for position in info.positions
-    ]
+    for name in PLACES:
+        stored[name] = _without_nan(stored[name])
     stored["bad_spans"] = info.bad_spans.tolist()
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()}
     zarr.create_group(path, attributes={"triptych": "signal", **plain})
+
+
+def _without_nan(values: NDArray[np.float64]) -> list[Any]:
+    """Nested lists of the values, None for those that are not finite."""
+    kept = values.astype(object)
+    kept[~np.isfinite(values)] = None
+    known: list[Any] = kept.tolist()
+    return known
 
 
 def open_signal(path: Path) -> Signal:
@@ -209,10 +228,9 @@ def open_signal(path: Path) -> Signal:
         stored: dict[str, Any] = dict(group.attrs)
         if stored.pop("triptych", None) != "signal":
             raise InputError(f"{path} is not a signal of triptych; {REMEDY}")
-        stored["positions"] = np.array(
-            [[np.nan if x is None else x for x in position] for position in stored["positions"]],
-            dtype=np.float64,
-        ).reshape(-1, 3)
+        for name, shape in PLACES.items():
+            if name in stored:
+                stored[name] = np.array(stored[name], dtype=np.float64).reshape(shape)
         stored["bad_spans"] = np.array(stored["bad_spans"], dtype=np.float64).reshape(-1, 2)
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()

@@ -23,6 +23,7 @@ NEEDED = (
     "dask",
     "distributed",
     "mne",
+    "mne_bids",
     "ot",
     "flowio",
     "anndata",

@@ -105,6 +105,8 @@ class Study:
         """Every job of the study, samples first, in the order of the steps."""
         found: list[Job] = []
         for step in self.steps.values():
+            if not self.wants(step):
+                continue
             if step.scope == "sample":
                 found += [
                     Job(step.name, name, self.kind(name))
@@ -121,13 +123,25 @@ class Study:
                 ]
         return found
 
+    def wants(self, step: Step) -> bool:
+        """Whether a step takes part in this study."""
+        return step.wanted is None or step.wanted(self.settings)
+
+    def _producer(self, entry: Input, kind: Kind | None) -> Step | None:
+        """The step that makes an input in this study: the first of those that may which the study wants."""
+        if kind is None:
+            return None
+        names = (entry.producers.get(kind, ""), entry.alternatives.get(kind, ""))
+        made_by = [self.steps[name] for name in names if name in self.steps]
+        return next((step for step in made_by if self.wants(step)), None)
+
     def enough(self, step: Step, kind: Kind) -> bool:
         """Whether a cohort step has the samples it needs."""
         return len(self.samples(kind)) >= max(step.least_samples, self.settings.cohort.min_samples)
 
     def _has_cohort(self, step: Step, kind: Kind) -> bool:
         """Whether the cohort steps before a sample step run."""
-        producers = [self.steps.get(entry.producers.get(kind, "")) for entry in step.inputs if entry.required]
+        producers = [self._producer(entry, kind) for entry in step.inputs if entry.required]
         return all(p is None or p.scope == "sample" or self.enough(p, kind) for p in producers)
 
     def settings_of(self, job: Job) -> Settings:
@@ -181,7 +195,7 @@ class Study:
             return None
         if entry.sheet is not None:
             return self.sheet.raw(job.sample, entry.sheet) if job.sample else None
-        producer = self.steps.get(entry.producers.get(job.kind, "")) if job.kind else None
+        producer = self._producer(entry, job.kind)
         if producer is None:
             return None
         if producer.scope == "cohort":
