@@ -1,8 +1,8 @@
 """Reading a large FCS file: peak memory and time of import-cloud, beside FlowIO, which holds the file whole.
 
 Each runs in a process of its own: first on a file of 2,000 events, which loads what else is imported and the compiled kernels, then
-on the large one. Memory is the peak of the resident set above that after the small file, and above that after the modules it is known
-to import. A table is printed, one JSON line last.
+on the large one. Memory is the peak of the resident set above that after the small file, and above that after the modules it is
+known to import. A table is printed, one JSON line last.
 
 Usage: python benchmarks/import_cloud.py [--gigabytes 1] [--channels 12 30] [--workers 1 2]
 """

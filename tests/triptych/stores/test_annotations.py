@@ -27,7 +27,7 @@ def occurring(count: int) -> Occurring:
 
 def write(folder: Path, given: Occurring) -> None:
     for name, content in files(given).items():
-        (folder / name).write_bytes(content)
+        (folder / name).write_bytes(b"".join(content))
 
 
 def test_mne_reads_every_onset_exactly(tmp_path: Path) -> None:

@@ -40,13 +40,37 @@ def test_every_producer_exists_and_makes_the_store() -> None:
 
     for step in all_steps().values():
         for entry in step.inputs:
-            for kind, producer in entry.producers.items():
+            for kind, producer in (*entry.producers.items(), *entry.alternatives.items()):
                 store = entry.store_for(kind)
                 outputs = all_steps()[producer].outputs
                 assert store is None or any(fnmatch.fnmatchcase(store, pattern) for pattern in outputs), (
                     step.name,
                     entry.name,
                 )
+
+
+def test_shared_atoms_take_the_place_of_those_of_each_recording(tmp_path: Path) -> None:
+    sheet = SHEET + "S2\tsignal\ts2_raw.fif\ts2\tb\t\t\n"
+    alone = make(tmp_path, sheet=sheet)
+    names = {job.step for job in alone.jobs}
+    assert "learn_atoms" in names
+    assert not {"learn_cohort_atoms", "choose_atoms", "learn_textures"} & names
+    shared = make(tmp_path, "learn_cohort_atoms: {shared_by: cohort}", sheet)
+    names = {job.step for job in shared.jobs}
+    assert "learn_cohort_atoms" in names
+    assert "learn_atoms" not in names
+    for sample in ("S1", "S2"):
+        found = shared.inputs(Job("encode_signal", sample, "signal"))["dictionary"]
+        assert found == tmp_path / "results/cohort/signal/learn_cohort_atoms/manifest.json"
+    assert Job("learn_cohort_atoms", None, "signal") in shared.upstream(Job("encode_signal", "S1", "signal"))
+
+
+def test_a_choice_is_made_before_learning_where_it_is_asked_for(tmp_path: Path) -> None:
+    study = make(tmp_path, "choose_atoms: {enabled: true}")
+    assert Job("choose_atoms", "S1", "signal") in study.jobs
+    inputs = study.inputs(Job("learn_atoms", "S1", "signal"))
+    assert inputs["choice"] == tmp_path / "results/S1/choose_atoms/manifest.json"
+    assert "choice" not in make(tmp_path).inputs(Job("learn_atoms", "S1", "signal"))
 
 
 def test_excluded_samples_have_no_jobs_but_are_named(tmp_path: Path) -> None:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numba
 import numpy as np
-from scipy import signal as signals
 
 from triptych.dictionary.events import Events, Floats
 
 
+@numba.njit(nogil=True, cache=True)
+def _lay(explained, temporal, atom, position, amplitude):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """Add the waveform of every event; positions may lie up to L - 1 samples before the window."""
+    width, length = explained.shape[1], temporal.shape[1]
+    for e in range(atom.size):
+        row, wave, t, z = explained[atom[e]], temporal[atom[e]], position[e], amplitude[e]
+        for j in range(max(0, -t), min(length, width - t)):
+            row[t + j] += z * wave[j]
+
+
 def residual(signal: Floats, start: int, events: Events, spatial: Floats, temporal: Floats) -> Floats:
     """The signal from sample ``start`` on less what the events explain, (P, W)."""
-    length, width = temporal.shape[1], signal.shape[1]
-    activation = np.zeros((len(spatial), width + length - 1))
-    near = events.between(start - length + 1, start + width)
-    np.add.at(activation, (near.atom, near.sample - start + length - 1), near.amplitude)
-    explained = np.empty((len(spatial), width))
-    for k in range(len(spatial)):
-        explained[k] = signals.oaconvolve(activation[k], temporal[k], mode="valid")
+    width = signal.shape[1]
+    near = events.between(start - temporal.shape[1] + 1, start + width)
+    explained = np.zeros((len(spatial), width))
+    _lay(explained, np.ascontiguousarray(temporal), near.atom, near.sample - start, near.amplitude)
     left: Floats = signal - spatial.T @ explained
     return left
 

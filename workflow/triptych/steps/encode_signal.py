@@ -72,7 +72,22 @@ def _recording(context: Context) -> ScaledSignal:
     return ScaledSignal(path, info, tuple(row[name] for name in atoms.names), atoms.scales)
 
 
+_OPENED: dict[tuple[Any, ...], tuple[ScaledSignal, Model, Chunks]] = {}
+
+
 def _problem(context: Context) -> tuple[ScaledSignal, Model, Chunks]:
+    """Recording, model and chunks, opened once per process: they are the same for every window."""
+    sources = (context.inputs["signal"], context.inputs["dictionary"])
+    key = (*((str(source.path), source.digest) for source in sources), context.settings)
+    found = _OPENED.get(key)
+    if found is None:
+        found = _open_problem(context)
+        _OPENED.clear()
+        _OPENED[key] = found
+    return found
+
+
+def _open_problem(context: Context) -> tuple[ScaledSignal, Model, Chunks]:
     from triptych.dictionary.coding import MIN_CHUNK_WAVEFORMS, Chunks
     from triptych.dictionary.lgcd import model
     from triptych.stores.dictionary import open_dictionary
@@ -91,15 +106,7 @@ def _problem(context: Context) -> tuple[ScaledSignal, Model, Chunks]:
 
 
 def _chunks(context: Context) -> Chunks:
-    from triptych.dictionary.coding import MIN_CHUNK_WAVEFORMS, Chunks
-    from triptych.stores.dictionary import open_dictionary
-    from triptych.stores.signal import open_signal
-
-    atoms = open_dictionary(context.source("dictionary"), context.inputs["signal"].digest)
-    info = open_signal(context.source("signal")).info
-    length = atoms.temporal.shape[1]
-    size = max(round(context.settings.chunk_s * atoms.sampling_rate_hz), MIN_CHUNK_WAVEFORMS * length)
-    return Chunks(max(info.samples, length), length, size)
+    return _problem(context)[2]
 
 
 def _key(kind: str, index: int) -> str:
@@ -293,7 +300,7 @@ def _write_for_others(context: Context, recording: ScaledSignal, model: Model, e
     import numpy as np
 
     from triptych.dictionary.occurrences import peak_offsets
-    from triptych.engine.files import write_bytes
+    from triptych.engine.files import write_pieces
     from triptych.stores import annotations
 
     rate, length = recording.info.sampling_rate_hz, model.temporal.shape[1]
@@ -304,7 +311,7 @@ def _write_for_others(context: Context, recording: ScaledSignal, model: Model, e
         events.atom, events.sample, events.amplitude, rate, peaks, length, channels
     )
     for key, content in annotations.files(occurring).items():
-        write_bytes(context.path(key), content)
+        write_pieces(context.path(key), content)
 
 
 def summary(context: Context) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from the first sample of the recording, written with every digit: a reader gets 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 ANNOTATIONS = "annotations.txt"
 EVENTS = "events.tsv"
 EVENTS_DESCRIPTION = "events.json"
+ROWS_AT_ONCE = 8192
 COLUMNS = ("onset", "duration", "trial_type", "sample", "amplitude", "peak")
 
 
@@ -41,23 +43,35 @@ class Occurring:
     length: int
     channels: tuple[str, ...]
 
-    def columns(self) -> tuple[list[float], float, list[str], list[float]]:
-        """Onsets (s), the duration of each (s), names, times of the peaks (s)."""
-        names = atom_names(len(self.peaks))
-        return (
-            (self.sample / self.sampling_rate_hz).tolist(),
-            self.length / self.sampling_rate_hz,
-            [names[k] for k in self.atom],
-            ((self.sample + self.peaks[self.atom]) / self.sampling_rate_hz).tolist(),
+    @property
+    def duration_s(self) -> float:
+        """Length of a waveform in seconds."""
+        return self.length / self.sampling_rate_hz
+
+    def rows(self, start: int) -> Iterator[tuple[float, str, int, float, float]]:
+        """Onset (s), name, sample, amplitude and time of the peak (s) of some activations, from ``start`` on."""
+        names, part = atom_names(len(self.peaks)), slice(start, start + ROWS_AT_ONCE)
+        atom, sample = self.atom[part], self.sample[part]
+        return zip(
+            (sample / self.sampling_rate_hz).tolist(),
+            [names[k] for k in atom],
+            sample.tolist(),
+            self.amplitude[part].tolist(),
+            ((sample + self.peaks[atom]) / self.sampling_rate_hz).tolist(),
+            strict=True,
         )
 
+    def starts(self) -> range:
+        """Where each piece of rows begins."""
+        return range(0, len(self.atom), ROWS_AT_ONCE)
 
-def files(occurring: Occurring) -> dict[str, bytes]:
-    """Names of the three files, and their contents: equal activations give equal bytes."""
+
+def files(occurring: Occurring) -> dict[str, Iterator[bytes]]:
+    """Names of the three files, and their contents piece by piece: equal activations give equal bytes."""
     return {
         ANNOTATIONS: annotations_text(occurring),
         EVENTS: events_table(occurring),
-        EVENTS_DESCRIPTION: events_description(occurring),
+        EVENTS_DESCRIPTION: iter([events_description(occurring)]),
     }
 
 
@@ -67,22 +81,25 @@ def atom_names(count: int) -> list[str]:
     return [f"atom-{k:0{width}d}" for k in range(count)]
 
 
-def annotations_text(occurring: Occurring) -> bytes:
+def annotations_text(occurring: Occurring) -> Iterator[bytes]:
     """Content of ``annotations.txt``; ``mne.read_annotations`` makes annotations of it that count from the first sample."""
-    onsets, duration, names, _ = occurring.columns()
-    lines = [f"{onset!r},{duration!r},{name}" for onset, name in zip(onsets, names, strict=True)]
-    return _text(["# MNE-Annotations", "# onset, duration, description", *lines])
+    duration = occurring.duration_s
+    yield _text(["# MNE-Annotations", "# onset, duration, description"])
+    for start in occurring.starts():
+        yield _text([f"{onset!r},{duration!r},{name}" for onset, name, *_ in occurring.rows(start)])
 
 
-def events_table(occurring: Occurring) -> bytes:
+def events_table(occurring: Occurring) -> Iterator[bytes]:
     """Content of ``events.tsv``, as BIDS has it."""
-    onsets, duration, names, peaks = occurring.columns()
-    rows = zip(onsets, names, occurring.sample.tolist(), occurring.amplitude.tolist(), peaks, strict=True)
-    lines = [
-        f"{onset!r}\t{duration!r}\t{name}\t{sample}\t{amplitude!r}\t{peak!r}"
-        for onset, name, sample, amplitude, peak in rows
-    ]
-    return _text(["\t".join(COLUMNS), *lines])
+    duration = occurring.duration_s
+    yield _text(["\t".join(COLUMNS)])
+    for start in occurring.starts():
+        yield _text(
+            [
+                f"{onset!r}\t{duration!r}\t{name}\t{sample}\t{amplitude!r}\t{peak!r}"
+                for onset, name, sample, amplitude, peak in occurring.rows(start)
+            ]
+        )
 
 
 def events_description(occurring: Occurring) -> bytes:
