@@ -38,6 +38,7 @@ def panels(
         atoms = open_dictionary(folders[learned] / "dictionary.zarr", digest)
         info = open_signal(folders["import_signal"] / "signal.zarr").info
         found.append(_atoms_panel(sample, atoms, info, folders, manifests))
+        found += _labels_panels(sample, folders)
         if "encode_signal" in folders:
             found.append(_raster_panel(sample, info, folders, manifests))
         found.append(_learning_panel(sample, atoms, manifests))
@@ -94,7 +95,7 @@ def _atoms_panel(
             f"The {len(shown)} of {len(atoms.spatial)} atoms that explain most variance, in that order: map, waveform (unit norm, "
             f"largest excursion positive) and power spectrum. {maps} Percent: variance that the atom explains alone; /min: "
             "occurrences per minute. Names mark the atom that meets a kind of known event best (of a family its strongest); other "
-            "words are labels, with their reasons in the table. Atoms of one family share a map and the shape of their waveforms."
+            "words are labels, with their reasons below. Atoms of one family share a map and the shape of their waveforms."
         ),
         figure=figure,
         table=_shown_columns(described) if described is not None else None,
@@ -126,10 +127,25 @@ def _described(folders: Mapping[str, Path]) -> pd.DataFrame | None:
 
 
 def _shown_columns(described: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the table of atoms that a reader looks at first; the reasons stand last."""
-    left_out = ("activations", "dipole x (m)", "dipole y (m)", "dipole z (m)")
-    names = [name for name in described.columns if name not in left_out]
-    return described[sorted(names, key="reason".__eq__)].head(ATOMS_SHOWN)
+    """The columns of the table of atoms that a reader looks at first; reasons have a table of their own."""
+    left_out = ("activations", "dipole x (m)", "dipole y (m)", "dipole z (m)", "reason")
+    return described[[name for name in described.columns if name not in left_out]].head(ATOMS_SHOWN)
+
+
+def _labels_panels(sample: str, folders: Mapping[str, Path]) -> list[Panel]:
+    """Why every atom is called brain, artefact or unclear; none where that was not judged."""
+    described = _described(folders)
+    if described is None or "reason" not in described.columns:
+        return []
+    counts = described["label"].value_counts().sort_index()
+    said = ", ".join(f"{count} {label}" for label, count in counts.items())
+    return [
+        Panel(
+            title=f"What the atoms of {sample} are",
+            caption=f"Label of each atom, and the numbers that decided: {said}.",
+            table=described[["atom", "family", "label", "reason"]],
+        )
+    ]
 
 
 def _waveform(axes: Axes, atoms: Dictionary, k: int, *, bottom: bool, described: pd.DataFrame | None) -> None:
