@@ -110,7 +110,7 @@ def learn(
     seed: int = 0,
     atoms: tuple[Floats, Floats] | None = None,
     edits: bool = True,
-    exchanges: int = 24,
+    exchanges: int = 8,
     good: NDArray[np.bool_] | None = None,
     chunk_size: int | None = None,
     mapper: Mapper = map,

@@ -60,7 +60,7 @@ class Options:
     least_decrease: float = 1e-4
     seed: int = 0
     edits: bool = True
-    exchanges: int = 24
+    exchanges: int = 8
     penalty: float | None = None
 
 

@@ -47,7 +47,7 @@ class LearnAtomsSettings(Settings):
         description="Length of the chunks that are coded independently (s); at least ten waveforms.",
     )
     exchanges: int = Field(
-        24,
+        8,
         ge=0,
         le=1000,
         description="Once the atoms have settled, weak ones are exchanged for what the residual holds, and kept where the "
