@@ -25,7 +25,9 @@ from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
 from triptych import dictionary
-from triptych.dictionary import learning
+from triptych.dictionary import learning, lgcd, selection
+from triptych.dictionary.coding import MIN_CHUNK_WAVEFORMS, Chunks
+from triptych.dictionary.passes import ArrayRecording, Passes
 
 
 def ours(problem: tuple[Array, Array, Array], options: argparse.Namespace) -> dict[str, Any]:
@@ -120,6 +122,38 @@ def recovered(options: argparse.Namespace) -> list[dict[str, float]]:
     return rows
 
 
+def held_out(seconds: float) -> dict[str, Any]:
+    """Held-out score (see ``selection``) for several numbers and penalties, and of the planted atoms."""
+    signal, spatial, temporal = planted(seconds, 0)
+    length, samples = temporal.shape[1], signal.shape[1]
+    size = MIN_CHUNK_WAVEFORMS * length
+    recording = ArrayRecording(signal, np.ones(samples, dtype=bool))
+    kept, out = (selection.Stretches(recording, size, 5, held) for held in (False, True))
+    passes, folds = Passes(kept, Chunks(samples, length, samples)), selection.channel_folds(len(signal), 5, 0)
+
+    def score(maps: Array, waves: Array, penalty: float) -> float:
+        model = lgcd.model(maps, waves, penalty, 1e-2 * penalty)
+        return selection.score(selection.predict(out, size, model, folds))
+
+    print(f"\nheld-out variance predicted, {ATOMS} planted atoms, 0 dB, {seconds:g} s")
+    largest, scores = None, {}
+    for number in (5, 10, 20):
+        for fraction in (0.3, 0.1, 0.05, 0.025):
+            penalty = None if largest is None else fraction * largest
+            asked = learning.Options(number, fraction, 1e-2, 20, 1e-3, exchanges=0, penalty=penalty)
+            state = learning.start(passes, asked)
+            largest = float(state["penalty_max"]) if largest is None else largest
+            while not learning.finished(state, asked):
+                state = learning.advance(state, passes, asked)
+            found = score(state["spatial"], state["temporal"], float(state["penalty"]))
+            scores[f"{number} atoms, {fraction:g}"] = round(found, 4)
+            print(f"{number:3d} atoms, lambda {fraction:5.3f} of lambda_max: {found:.4f}", flush=True)
+    assert largest is not None
+    scores["planted, 0.1"] = round(score(spatial, temporal, 0.1 * largest), 4)
+    print(f"the planted atoms, lambda 0.100: {scores['planted, 0.1']:.4f}")
+    return scores
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -163,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{options.seconds:g} s", (signal, *windows_of(signal, 0)), peer, options
     )
     result["planted"] = recovered(options)
+    result["held_out"] = held_out(2 * options.seconds)
     print(json.dumps(result))
 
 

@@ -65,6 +65,7 @@ def test_rates_hold_under_the_null() -> None:
     found = np.mean([(benjamini_hochberg(rng.random(100)) < 0.05).any() for _ in range(2000)])
     assert found == pytest.approx(0.05, abs=0.015)
     np.testing.assert_allclose(benjamini_hochberg(np.array([0.01, np.nan, 0.5])), [0.02, np.nan, 0.5])
+    np.testing.assert_allclose(benjamini_hochberg(np.array([0.01, 0.02, 0.03, 0.5])), [0.04, 0.04, 0.04, 0.5])
 
 
 def test_heat_map_order_keeps_categories_together() -> None:

@@ -58,11 +58,6 @@ def test_p_is_uniform_or_above_under_chance() -> None:
         assert (found <= level).mean() <= level + 3 * np.sqrt(level * (1 - level) / 400)
 
 
-def test_false_discovery_rate_is_that_of_the_definition() -> None:
-    p = np.array([0.01, 0.02, 0.03, 0.5])
-    np.testing.assert_allclose(linking.false_discovery_rate(p), [0.04, 0.04, 0.04, 0.5])
-
-
 def test_histograms_count_pairs() -> None:
     counts = linking.histogram(np.array([10, 21, 35]), np.array([10, 20]), np.array([0, 5, 20]))
     assert counts.tolist() == [2, 2]

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from triptych.engine.run import run_step
-from triptych.report.center_map import lay_out, spanning_tree
-from triptych.report.populations import cohort_panels, read_found
+from triptych.report.center_map import lay_out, tree_edges
+from triptych.report.found_populations import read_found
+from triptych.report.populations import cohort_panels
 from triptych.report.quality import quality_panels, shown_rows
 from triptych.report.style import style, to_png
 from triptych.steps.find_populations import STEP
@@ -103,17 +104,17 @@ def test_events_go_to_the_population_of_their_nearest_center(found):
 
 def test_the_map_is_a_tree_and_keeps_its_steps():
     line = np.arange(12.0)[:, None] * [1.0, 2.0]
-    edges = spanning_tree(line)
+    edges = tree_edges(line)
     assert edges.tolist() == [[i, i + 1] for i in range(11)]
     places = lay_out(edges, 12)
     assert np.ptp(places[:, 0]) == pytest.approx(11, abs=0.3)
     assert np.ptp(places[:, 1]) < 0.5
     points = np.random.default_rng(0).normal(size=(40, 4))
-    assert len(spanning_tree(points)) == 39
-    places = lay_out(spanning_tree(points), 40)
+    assert len(tree_edges(points)) == 39
+    places = lay_out(tree_edges(points), 40)
     assert np.isfinite(places).all()
     assert len(np.unique(places.round(6), axis=0)) == 40
-    assert len(spanning_tree(np.zeros((5, 2)))) == 4
+    assert len(tree_edges(np.zeros((5, 2)))) == 4
     assert lay_out(np.array([[0, 1]]), 2).tolist() == [[0, 0], [1, 0]]
 
 

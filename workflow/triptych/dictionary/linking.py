@@ -10,7 +10,6 @@ without seed and sampling error.
 References
 ----------
 Perkel, Gerstein, Moore: Neuronal spike trains and stochastic point processes II, Biophys. J. 1967 (shift tests).
-Benjamini, Hochberg: Controlling the false discovery rate, J. R. Stat. Soc. B 1995.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from triptych.dictionary.events import Floats
 
 
 @dataclass(frozen=True)
@@ -100,15 +97,6 @@ def histogram(
     """
     positions = np.searchsorted(occurrences, (events[:, None] + edges[None]).ravel(), side="left")
     return np.asarray(np.diff(positions.reshape(len(events), -1), axis=1).sum(axis=0), dtype=np.int64)
-
-
-def false_discovery_rate(p: Floats) -> Floats:
-    """Benjamini-Hochberg adjusted p-values, same order."""
-    order = np.argsort(p, kind="stable")
-    ranked = p[order] * len(p) / np.arange(1, len(p) + 1)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1.0, np.minimum.accumulate(ranked[::-1])[::-1])
-    return adjusted
 
 
 def good_time(samples: NDArray[np.int64], good: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -73,7 +73,7 @@ def fit(given: Problem, starts: Sequence[tuple[float, float]]) -> Fit:
     ----------
     starts : per kind, the delay and width (s) to begin from, e.g. those of ``linking.Scan``.
     """
-    n, kinds = len(given.times), len(given.drivers)
+    n = len(given.times)
     theta = _start(given, starts)
     for _ in range(EM_STEPS):
         theta = _em_step(given, theta)
@@ -105,7 +105,7 @@ def fit(given: Problem, starts: Sequence[tuple[float, float]]) -> Fit:
         log_likelihood=-float(negative_log_likelihood(given, theta)[0]),
         constant=float(constant),
         rescaled=_rescaled(given, theta),
-        covariance=covariance if kinds else covariance[:1, :1],
+        covariance=covariance,
     )
 
 

@@ -12,23 +12,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
-from scipy.spatial.distance import pdist, squareform
+from scipy.sparse.csgraph import shortest_path
+
+from triptych.quantization.spanning_tree import spanning_tree
 
 Floats = NDArray[np.float64]
 
 ROUNDS = 200
 
 
-def spanning_tree(points: Floats) -> NDArray[np.int64]:
-    """(K - 1, 2) edges of the minimum spanning tree of (K, d) points."""
-    if len(points) < 2:
-        return np.empty((0, 2), np.int64)
-    # One more on every edge changes no tree, and a distance of 0 would be no edge.
-    distance = squareform(pdist(points)) + 1.0
-    np.fill_diagonal(distance, 0.0)
-    tree = minimum_spanning_tree(distance).tocoo()
-    edges = np.sort(np.stack([tree.row, tree.col], axis=1).astype(np.int64), axis=1)
+def tree_edges(points: Floats) -> NDArray[np.int64]:
+    """(K - 1, 2) edges of the minimum spanning tree of (K, d) points, K > 0."""
+    parent = spanning_tree(points).parent
+    edges = np.sort(np.stack([np.arange(1, len(points)), parent[1:]], axis=1), axis=1)
     return np.asarray(edges[np.lexsort((edges[:, 1], edges[:, 0]))])
 
 

@@ -15,9 +15,10 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 from triptych.quantization.scales import transform
 from triptych.report.comparison import cohort_panels, shorten
+from triptych.report.found_populations import Found, read_found
 from triptych.report.panel import Panel
 from triptych.report.populations import STEP as POPULATIONS_STEP
-from triptych.report.populations import Found, key_above, read_found
+from triptych.report.populations import key_above
 from triptych.report.quality import quality_panels, shown_rows
 from triptych.report.style import (
     DIVERGING,

@@ -8,7 +8,6 @@ then reductions that write pairs, samples and embeddings, test what group and ba
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -82,12 +81,6 @@ def _check(context: Context) -> None:
     recall(context, STEP.version)
 
 
-def _spare_backends() -> None:
-    """Keep POT from loading array libraries that an exact plan does not need, before it is first imported."""
-    for library in ("PYTORCH", "JAX", "CUPY", "TENSORFLOW"):
-        os.environ.setdefault(f"POT_BACKEND_DISABLE_{library}", "1")
-
-
 def _tile_key(index: int) -> str:
     return f"scratch/tiles/{index:06d}.npz"
 
@@ -107,7 +100,6 @@ def _compare_tile(context: Context, index: int) -> None:
     from triptych.engine.files import save_arrays
     from triptych.quantization import bounds
 
-    _spare_backends()
     names, size = list(context.collections["measures"]), int(context.settings.tile_samples)
     row, column = (side * size for side in _tiles(context)[index])
     found = known_tile(context, row, len(names[row : row + size]), column, len(names[column : column + size]))
@@ -157,7 +149,6 @@ def _write(context: Context) -> None:
     from triptych.steps import comparison_tables as tables
     from triptych.stores.embedding import STORE, write_embedding
 
-    _spare_backends()
     settings: CompareSamplesSettings = context.settings
     names = list(context.collections["measures"])
     stored = [compared_measure(context, name) for name in names]
@@ -218,7 +209,6 @@ def _classify(context: Context) -> None:
 
 
 def _predict(samples: Samples, arranged: NDArray[np.int64], plan: Plan, held_out: NDArray[np.int64]) -> Fold:
-    _spare_backends()
     from triptych.quantization.classification import predict_fold
 
     return predict_fold(samples, held_out, arranged, plan)

@@ -120,6 +120,7 @@ def finish(context: Context) -> None:
     """Scan, fit and count every atom around every kind of event."""
     import numpy as np
 
+    from triptych.analysis.correlation import benjamini_hochberg
     from triptych.dictionary import linking, rotations
     from triptych.stores.table import write_table
 
@@ -168,9 +169,13 @@ def finish(context: Context) -> None:
             _extend(bins, k, kind, (edges_s[:-1], edges_s[1:], counts, counts / spans))
             _extend(curves, k, kind, (delays_s, *_intensity(fits[k], delays_s, p, recorded.window)))
     columns = {name: np.array(values, dtype=TYPES.get(name, "float64")) for name, values in links.items()}
-    columns["q"] = linking.false_discovery_rate(columns["p"]) if len(columns["p"]) else np.empty(0)
+    columns["q"] = benjamini_hochberg(columns["p"])
     write_table(context.path(LINKS), columns, _fields(LINK_FIELDS))
-    write_table(context.path(PROCESSES), _processes(recorded, fits), _fields(PROCESS_FIELDS))
+    write_table(
+        context.path(PROCESSES),
+        _processes([len(samples) for samples in along], fits),
+        _fields(PROCESS_FIELDS),
+    )
     for key, rows, fields in ((HISTOGRAMS, bins, HISTOGRAM_FIELDS), (INTENSITIES, curves, INTENSITY_FIELDS)):
         typed = {name: np.array(values, dtype=TYPES.get(name, "float64")) for name, values in rows.items()}
         write_table(context.path(key), typed, _fields(fields))
@@ -227,15 +232,12 @@ def _intensity(
     return point_process.intensity(fit, delays, kind, window)
 
 
-def _processes(recorded: Recorded, fits: Sequence[Fit | None]) -> dict[str, Any]:
+def _processes(counts: Sequence[int], fits: Sequence[Fit | None]) -> dict[str, Any]:
     import numpy as np
 
     rows: dict[str, list[Any]] = {name: [] for name in PROCESS_FIELDS}
-    for k, fit in enumerate(fits):
-        row: list[Any] = [
-            k,
-            int(recorded.good[recorded.atoms[k][recorded.atoms[k] < len(recorded.good)]].sum()),
-        ]
+    for k, (count, fit) in enumerate(zip(counts, fits, strict=True)):
+        row: list[Any] = [k, count]
         if fit is None:
             row += [0.0, *[np.nan] * 5]
         else:

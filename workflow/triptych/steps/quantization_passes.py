@@ -6,12 +6,13 @@ recordings of one sample would lie apart.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from triptych.engine.step import Kind, Settings
+from triptych.engine.step import Input, Kind, Settings
 from triptych.errors import InputError
 from triptych.steps.cloud_settings import MASKS
 from triptych.steps.described_rows import Rows
@@ -92,6 +93,20 @@ def read_rows(rows: Rows, index: int) -> NDArray[np.floating[Any]]:
             f"{GREATEST:g}, which cannot be quantized; mend the recording or leave out that channel or sample"
         )
     return values
+
+
+def _scaling_wanted(settings: Any, row: Mapping[str, str]) -> bool:
+    return row["kind"] in settings.scaled_kinds
+
+
+SCALING = Input(
+    "scaling",
+    "scaling.parquet of the cohort",
+    store="scaling.parquet",
+    producers=dict.fromkeys(("volume", "cloud", "signal"), "scale_features"),
+    required=False,
+    when=_scaling_wanted,
+)
 
 
 @dataclass(frozen=True)

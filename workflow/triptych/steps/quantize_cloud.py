@@ -297,10 +297,6 @@ def _limit(context: Context) -> int:
     return int(context.settings.passes)
 
 
-def _scaling_wanted(settings: Any, row: Mapping[str, str]) -> bool:
-    return row["kind"] in settings.scaled_kinds
-
-
 def _estimate(extent: Mapping[str, Any], settings: Any) -> Estimate:
     events, channels = int(extent.get("events", 65536)), int(extent.get("channels", 32))
     chunk = min(events, 65536)
@@ -327,14 +323,7 @@ STEP = Step(
             stores={"volume": "objects.parquet", "cloud": "cloud.zarr", "signal": "atoms.parquet"},
             producers={"volume": "measure_objects", "cloud": "import_cloud", "signal": "describe_atoms"},
         ),
-        Input(
-            "scaling",
-            "scaling.parquet of the cohort",
-            store="scaling.parquet",
-            producers={"volume": "scale_features", "cloud": "scale_features", "signal": "scale_features"},
-            required=False,
-            when=_scaling_wanted,
-        ),
+        passes.SCALING,
     ),
     outputs=("measure.zarr",),
     phases=(

@@ -300,10 +300,6 @@ def _limit(context: Context) -> int:
     return int(context.settings.passes)
 
 
-def _scaling_wanted(settings: Any, row: Mapping[str, str]) -> bool:
-    return row["kind"] in settings.scaled_kinds
-
-
 def _estimate(extent: Mapping[str, Any], settings: Any) -> Estimate:
     samples, channels = int(extent.get("samples", 100)), int(extent.get("channels", 32))
     cells = samples * settings.n_centers * channels
@@ -326,14 +322,7 @@ STEP = Step(
             producers={"volume": "measure_objects", "cloud": "import_cloud", "signal": "describe_atoms"},
             many=True,
         ),
-        Input(
-            "scaling",
-            "scaling.parquet of the cohort",
-            store="scaling.parquet",
-            producers={"volume": "scale_features", "cloud": "scale_features", "signal": "scale_features"},
-            required=False,
-            when=_scaling_wanted,
-        ),
+        passes.SCALING,
     ),
     outputs=(STORE,),
     phases=(
